@@ -1,0 +1,51 @@
+"""Writing files so that none is ever left half written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import InvalidInput
+
+__all__ = ["write_file"]
+
+
+def write_file(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> Path:
+    """Write a file beside its place, and move it there when it is whole.
+
+    Parameters
+    ----------
+    path : path
+        Where the file belongs; an existing one is replaced at once, when the new one is complete.
+    write : callable
+        Gets the open binary file.
+
+    Returns
+    -------
+    Path
+        The file's place.
+
+    Raises
+    ------
+    InvalidInput
+        When the folder doesn't exist or can't be written to.
+    """
+    place = Path(path)
+    if not place.name or "\0" in str(place):
+        raise InvalidInput(f"The file {str(place)!r} can't be written; expected the name of a file.")
+    temporary = place.with_name(f".{place.name[:64]}.{secrets.token_hex(8)}.part")
+    try:
+        # Exclusive, so that nothing is overwritten; the permissions are those of any new file.
+        with temporary.open("xb") as file:
+            write(file)
+        temporary.replace(place)
+    except OSError as error:
+        raise InvalidInput(f"The file {str(place)!r} can't be written: {error.strerror or error}.") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+    return place

@@ -1,0 +1,162 @@
+"""Where a pixel of the image lies in the network's input, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .errors import InvalidInput
+
+__all__ = ["Geometry", "resize"]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How an image was placed in the network's input: resized to ``content``, then padded to ``input``.
+
+    Coordinates are continuous, (row, column) from the top left; pixel *i* covers the interval [i, i + 1), so that its
+    centre is at i + 0.5. All sizes are (height, width) in pixels.
+
+    Parameters
+    ----------
+    image : (int, int)
+        Size of the image that the user gave.
+    content : (int, int)
+        Size of the resized image inside the input.
+    offset : (int, int)
+        Row and column of the input at which the content starts.
+    input : (int, int)
+        Size of the network's input, padding included.
+
+    Examples
+    --------
+    >>> geometry = Geometry(image=(100, 200), content=(50, 100), offset=(25, 0), input=(100, 100))
+    >>> geometry.point_to_input(0.0, 200.0)
+    (25.0, 100.0)
+    >>> geometry.point_to_image(25.0, 100.0)
+    (0.0, 200.0)
+    """
+
+    image: tuple[int, int]
+    content: tuple[int, int]
+    offset: tuple[int, int]
+    input: tuple[int, int]
+
+    @classmethod
+    def identity(cls, size: tuple[int, int]) -> Geometry:
+        """Return the geometry of an image that is itself the network's input.
+
+        Parameters
+        ----------
+        size : (int, int)
+            Height and width in pixels.
+        """
+        return cls(image=size, content=size, offset=(0, 0), input=size)
+
+    def point_to_input(self, row: float, column: float) -> tuple[float, float]:
+        """Map a point of the image to the point of the input that shows it.
+
+        Parameters
+        ----------
+        row, column : float
+            Continuous image coordinates, in pixels.
+        """
+        points = zip((row, column), self.image, self.content, self.offset, strict=True)
+        vertical, horizontal = (point * content / image + offset for point, image, content, offset in points)
+        return vertical, horizontal
+
+    def point_to_image(self, row: float, column: float) -> tuple[float, float]:
+        """Map a point of the input to the point of the image that it shows; in the padding it lies outside the image.
+
+        Parameters
+        ----------
+        row, column : float
+            Continuous input coordinates, in pixels.
+        """
+        points = zip((row, column), self.image, self.content, self.offset, strict=True)
+        vertical, horizontal = ((point - offset) * image / content for point, image, content, offset in points)
+        return vertical, horizontal
+
+    def to_input(self, values: Tensor, *, fill: float = 0.0) -> Tensor:
+        """Place values given per image pixel in the input, by the geometry of the image itself.
+
+        Parameters
+        ----------
+        values : Tensor
+            float, …×H×W, one value a pixel of the image.
+        fill : float
+            The value of the padding.
+
+        Returns
+        -------
+        Tensor
+            float, …×h×w, one value a pixel of the input.
+        """
+        if tuple(values.shape[-2:]) != self.image:
+            raise InvalidInput(f"The values have size {tuple(values.shape[-2:])}, but the image has {self.image}.")
+        top, left = self.offset
+        bottom, right = (
+            whole - start - part for whole, start, part in zip(self.input, self.offset, self.content, strict=True)
+        )
+        return functional.pad(resize(values, self.content), (left, right, top, bottom), value=fill)
+
+    def to_image(self, values: Tensor) -> Tensor:
+        """Bring a map that covers the whole input, at any resolution, to the pixels of the image.
+
+        Interpolation is bilinear with pixel centres at half-integers (``align_corners=False``), anti-aliased where the
+        image is coarser than the map. Without padding it equals
+        ``torch.nn.functional.interpolate(values, image, mode="bilinear", antialias=True)``.
+
+        Parameters
+        ----------
+        values : Tensor
+            float, …×m×n, a map over the whole input, padding included.
+
+        Returns
+        -------
+        Tensor
+            float, …×H×W.
+        """
+        if self.content == self.input:
+            return resize(values, self.image)
+        rows, columns = (self._sampling(axis, values.shape[axis - 2], values) for axis in (0, 1))
+        return rows @ values @ columns.mT
+
+    def _sampling(self, axis: int, length: int, like: Tensor) -> Tensor:
+        """Return the matrix (image length × map length) which samples a map's axis at the image's pixel centres."""
+        scale = length / self.input[axis]
+        step = self.content[axis] / self.image[axis] * scale
+        centres = torch.arange(self.image[axis], device=like.device, dtype=torch.float64) + 0.5
+        positions = centres * step + self.offset[axis] * scale
+        cells = torch.arange(length, device=like.device, dtype=torch.float64) + 0.5
+        weights = (1 - (cells[None, :] - positions.clamp(0.5, length - 0.5)[:, None]).abs() / max(step, 1.0)).clamp(
+            min=0
+        )
+        return (weights / weights.sum(1, keepdim=True)).to(like.dtype)
+
+
+def resize(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize the last two axes bilinearly (``align_corners=False``), anti-aliased when they shrink.
+
+    Parameters
+    ----------
+    values : Tensor
+        float, …×h×w.
+    size : (int, int)
+        The new height and width.
+
+    Returns
+    -------
+    Tensor
+        float, …×H×W; the very same tensor when the size is right already.
+    """
+    if tuple(values.shape[-2:]) == tuple(size):
+        return values
+    flat = values.reshape(1, -1, *values.shape[-2:])
+    # Where both axes grow, anti-aliasing changes nothing and costs time.
+    shrinks = size[0] < values.shape[-2] or size[1] < values.shape[-1]
+    resized = functional.interpolate(flat, size=tuple(size), mode="bilinear", align_corners=False, antialias=shrinks)
+    return resized.reshape(*values.shape[:-2], *size)

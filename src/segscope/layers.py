@@ -1,0 +1,310 @@
+"""The named places of a network, and what they put out during one forward pass."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .errors import CannotExplain
+
+__all__ = ["INPUT", "Capture", "Captured", "Layer", "capturing", "first_tensor", "reaches", "saved_bytes"]
+
+INPUT = "input"
+"""The name under which the network's input can be asked about like a layer."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A named place in the network whose output is a spatial map, or tokens that form one.
+
+    Parameters
+    ----------
+    name : str
+        The module's name in the network; a module called more than once has ``name``, ``name#2``, … one for each call.
+    type : str
+        The module's class, for instance ``"Conv2d"``.
+    channels, height, width : int
+        Size of the map. Tokens B×N×C form a map when N, less up to eight class or register tokens in front, is
+        height × width in the proportions of the input.
+    """
+
+    name: str
+    type: str
+    channels: int
+    height: int
+    width: int
+
+
+@dataclass
+class Captured:
+    """What one call of a module put out."""
+
+    name: str
+    type: str
+    output: Tensor
+    version: int
+
+    def layout(self, input_size: tuple[int, int]) -> tuple[int, int, int] | None:
+        """Return height, width and the number of leading extra tokens, or None when the output isn't a map.
+
+        Parameters
+        ----------
+        input_size : (int, int)
+            Height and width of the network's input, which tokens are laid out by.
+        """
+        if self.output.ndim == 4:
+            return self.output.shape[2], self.output.shape[3], 0
+        if self.output.ndim == 3 and self.output.shape[0] == 1:
+            return _token_layout(self.output.shape[1], input_size)
+        return None
+
+    def to_map(self, values: Tensor, input_size: tuple[int, int]) -> Tensor:
+        """Lay out values of the output's shape (the output itself, or its gradient) as 1×C×h×w.
+
+        Parameters
+        ----------
+        values : Tensor
+            Of the output's shape.
+        input_size : (int, int)
+            Height and width of the network's input.
+
+        Raises
+        ------
+        CannotExplain
+            When the output isn't a map.
+        """
+        layout = self.layout(input_size)
+        if layout is None:
+            raise CannotExplain(
+                f"The layer {self.name!r} puts out a tensor of shape {tuple(self.output.shape)}, which has no height and width; "
+                "choose a layer whose output is a map."
+            )
+        if values.ndim == 4:
+            return values
+        height, width, extra = layout
+        return values[:, extra:].transpose(1, 2).reshape(1, -1, height, width)
+
+    def describe(self, input_size: tuple[int, int]) -> Layer | None:
+        """Return the layer's name and size, or None when its output isn't a map.
+
+        Parameters
+        ----------
+        input_size : (int, int)
+            Height and width of the network's input.
+        """
+        layout = self.layout(input_size)
+        if layout is None:
+            return None
+        channels = self.output.shape[1] if self.output.ndim == 4 else self.output.shape[2]
+        return Layer(self.name, self.type, channels, layout[0], layout[1])
+
+
+@dataclass
+class Capture:
+    """All outputs of one forward pass, by name, in the order in which the modules were called.
+
+    A container gives the very tensor of its last module; such names share one entry, listed by the container's name.
+    """
+
+    outputs: dict[str, Captured] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    _known: dict[int, tuple[str, int]] = field(default_factory=dict)
+    _calls: dict[str, int] = field(default_factory=dict)
+    _passed_on: list[tuple[str, Tensor]] = field(default_factory=list)
+
+    def add(self, module_name: str, type_: str, output: Tensor, *, copy: bool) -> Tensor:
+        """Keep a module's output under its name, and return the tensor that the network goes on with.
+
+        Parameters
+        ----------
+        module_name, type_ : str
+            The module's name and class.
+        output : Tensor
+            What it put out.
+        copy : bool
+            Whether the network goes on with a copy, so that a later in-place operation doesn't reach what is kept.
+        """
+        name = self._name_of_call(module_name)
+        same, version = self._known.get(id(output), ("", 0))
+        # The same tensor with a new version was overwritten in place: it is another layer's output by now.
+        if same and version == _version(output):
+            self._alias(name, same, type_)
+            return output
+        self.outputs[name] = Captured(name, type_, output, _version(output))
+        self._known[id(output)] = (name, _version(output))
+        if not copy:
+            return output
+        passed_on = output.clone()
+        # The list keeps the copy alive, so that no other tensor gets its identity while the network runs.
+        self._passed_on.append((name, passed_on))
+        self._known[id(passed_on)] = (name, _version(passed_on))
+        return passed_on
+
+    def __getitem__(self, name: str) -> Captured:
+        """Return what the layer of this name put out, aliases included."""
+        return self.outputs[self.aliases.get(name, name)]
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether a layer of this name was called."""
+        return name in self.outputs or name in self.aliases
+
+    def names(self) -> Iterator[str]:
+        """Return all names, aliases last."""
+        yield from self.outputs
+        yield from self.aliases
+
+    def overwritten(self) -> set[str]:
+        """Return the modules whose output was changed by a later in-place operation."""
+        changed = {name for name, captured in self.outputs.items() if _version(captured.output) != captured.version}
+        changed |= {name for name, tensor in self._passed_on if _version(tensor) != 0}
+        # A name that a container took over from its last module means the modules below it as well.
+        changed |= {alias for alias, name in self.aliases.items() if name in changed}
+        return {name.split("#")[0] for name in changed}
+
+    def intact(self) -> bool:
+        """Tell whether everything that was kept is still as the layers put it out."""
+        return all(_version(captured.output) == captured.version for captured in self.outputs.values())
+
+    def settle(self) -> None:
+        """Forget what is needed only while the network runs."""
+        self._passed_on.clear()
+        self._known.clear()
+
+    def _name_of_call(self, module_name: str) -> str:
+        call = self._calls[module_name] = self._calls.get(module_name, 0) + 1
+        return module_name if call == 1 else f"{module_name}#{call}"
+
+    def _alias(self, name: str, same: str, type_: str) -> None:
+        if not same.startswith(f"{name}."):
+            self.aliases[name] = same
+            return
+        captured = self.outputs.pop(same)
+        self.outputs[name] = Captured(name, type_, captured.output, captured.version)
+        self.aliases = {alias: name if of == same else of for alias, of in self.aliases.items()} | {same: name}
+        self._known = {key: (name if of == same else of, version) for key, (of, version) in self._known.items()}
+        self._passed_on = [(name if of == same else of, tensor) for of, tensor in self._passed_on]
+
+
+@contextmanager
+def capturing(network: nn.Module, *, copy: set[str] | None) -> Iterator[Capture]:
+    """Capture what each module of a network puts out while the context lasts; the hooks are gone afterwards.
+
+    Parameters
+    ----------
+    network : Module
+        The network.
+    copy : set of str or None
+        Modules whose output is overwritten in place later, so that a copy is passed on; None means all.
+
+    Yields
+    ------
+    Capture
+        Filled while the network runs.
+    """
+    capture = Capture()
+    handles = [
+        module.register_forward_hook(_hook(capture, name, copy is None or name in copy))
+        for name, module in network.named_modules()
+        if name
+    ]
+    try:
+        yield capture
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def first_tensor(output: Any) -> Tensor | None:
+    """Return the first tensor in a module's output: itself, the first of a tuple, list or mapping, or None."""
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, Mapping):
+        output = tuple(output.values())
+    if isinstance(output, (tuple, list)):
+        return next((found for found in map(first_tensor, output) if found is not None), None)
+    return None
+
+
+def _hook(capture: Capture, name: str, copy: bool) -> Any:
+    def keep(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> Tensor | None:
+        tensor = first_tensor(output)
+        if tensor is None or not tensor.is_floating_point():
+            return None
+        passed_on = capture.add(name, type(module).__name__, tensor, copy=copy and output is tensor)
+        return passed_on if passed_on is not tensor else None
+
+    return keep
+
+
+def _version(tensor: Tensor) -> int:
+    """Return how often a tensor was changed in place; inference tensors don't count."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def _token_layout(tokens: int, input_size: tuple[int, int]) -> tuple[int, int, int] | None:
+    """Lay tokens out as a grid with the input's proportions; class and register tokens come first."""
+    for extra in range(min(9, tokens)):
+        height = round(((tokens - extra) * input_size[0] / input_size[1]) ** 0.5)
+        if height > 0 and (tokens - extra) % height == 0:
+            width = (tokens - extra) // height
+            if abs(height * input_size[1] - width * input_size[0]) < max(input_size):
+                return height, width, extra
+    return None
+
+
+def reaches(output: Tensor) -> set[Any]:
+    """Return all autograd nodes that an output depends on.
+
+    Parameters
+    ----------
+    output : Tensor
+        A network's logits, with their graph.
+    """
+    found: set[Any] = set()
+    waiting = [output.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in found:
+            continue
+        found.add(node)
+        waiting.extend(parent for parent, _ in node.next_functions)
+    return found
+
+
+def saved_bytes(nodes: set[Any], tensors: Iterable[Tensor], *, excluding: set[int]) -> int:
+    """Return the bytes of some tensors, and of those that autograd nodes keep for the backward pass.
+
+    Parameters
+    ----------
+    nodes : set
+        As :func:`reaches` gives them.
+    tensors : iterable of Tensor
+        Further tensors; memory that is shared is counted once.
+    excluding : set of int
+        Storage addresses not to count: the network's own weights.
+    """
+    sizes: dict[int, int] = {}
+    for tensor in itertools.chain(tensors, _saved_tensors(nodes)):
+        storage = tensor.untyped_storage()
+        sizes[storage.data_ptr()] = storage.nbytes()
+    return sum(size for address, size in sizes.items() if address not in excluding)
+
+
+def _saved_tensors(nodes: set[Any]) -> Iterator[Tensor]:
+    for node in nodes:
+        for name in dir(node):
+            if not name.startswith("_saved_"):
+                continue
+            try:
+                value = getattr(node, name)
+            except RuntimeError:
+                continue
+            for tensor in value if isinstance(value, (tuple, list)) else (value,):
+                if isinstance(tensor, Tensor) and tensor.layout == torch.strided:
+                    yield tensor

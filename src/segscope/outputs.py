@@ -1,0 +1,139 @@
+"""Whatever a segmentation network returns, as logits B×K×h×w."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from .errors import UnsupportedNetwork
+
+__all__ = ["OUTPUTS", "Logits", "Output", "read_logits"]
+
+Output: TypeAlias = "Literal['auto', 'logits', 'probabilities'] | Callable[[Any], Tensor]"
+OUTPUTS = ("auto", "logits", "probabilities")
+
+
+class Logits(NamedTuple):
+    """A network's class scores.
+
+    Parameters
+    ----------
+    values : Tensor
+        float32, B×K×h×w, at the network's own resolution.
+    temperature : float
+        The probabilities are ``softmax(values / temperature)``: 1, or 2 where one channel z became −z and z, so that the
+        second class has the probability sigmoid(z) that such a network means.
+    """
+
+    values: Tensor
+    temperature: float
+
+
+def read_logits(
+    raw: Any, *, classes: int | None, input_size: tuple[int, int], output: Output, channels_last: bool | None
+) -> Logits:
+    """Find the class scores in what a network returned.
+
+    Parameters
+    ----------
+    raw : object
+        A tensor; a mapping with ``"out"`` or ``"logits"``; an object with ``logits``; a tuple or list whose first is the
+        logits. Channels come first (B×K×h×w) or last (B×h×w×K); one channel, B×1×h×w or B×h×w, means two classes.
+    classes : int, optional
+        How many classes there should be; tells where the channels are.
+    input_size : (int, int)
+        Height and width of the network's input; tells it when the classes don't.
+    output : {"auto", "logits", "probabilities"} or callable
+        What the numbers are. ``"auto"`` takes them as probabilities where they lie in 0..1 and add up to one over at least
+        two channels, and as logits otherwise. A function gets what the network returned, and returns the logits.
+    channels_last : bool, optional
+        Where the channels are, when it should not be found out.
+
+    Returns
+    -------
+    Logits
+        With K ≥ 2 classes. One channel z becomes −z and z. Probabilities become their logarithm, which softmax turns back
+        into them (of one channel: the log-odds).
+
+    Raises
+    ------
+    UnsupportedNetwork
+        When no scores are found, their number isn't the classes', or they are NaN or infinite.
+    """
+    tensor = output(raw) if callable(output) else _find(raw)
+    if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+        raise UnsupportedNetwork(
+            f"The network's output ({_describe(raw)}) holds no class scores; expected a floating-point tensor, a mapping with 'out' or "
+            "'logits', an object with .logits, or a tuple whose first is the logits. Otherwise pass output=function."
+        )
+    logits = _channels_first(tensor, classes, input_size, channels_last).float()
+    if not bool(torch.isfinite(logits).all()):
+        raise UnsupportedNetwork(
+            "The network's logits hold NaN or infinite values; check its weights and the preprocessing."
+        )
+    temperature = 2.0 if logits.shape[1] == 1 else 1.0
+    logits = _as_logits(logits, "logits" if callable(output) else output)
+    if classes is not None and logits.shape[1] != classes:
+        raise UnsupportedNetwork(
+            f"The network puts out {logits.shape[1]} classes (shape {tuple(tensor.shape)}), but {classes} class names were given."
+        )
+    return Logits(logits, temperature)
+
+
+def _find(raw: Any) -> Any:
+    if isinstance(raw, Tensor):
+        return raw
+    if isinstance(raw, Mapping):
+        values = [raw[key] for key in ("out", "logits") if key in raw] or (list(raw.values()) if len(raw) == 1 else [])
+        return _find(values[0]) if values else None
+    if isinstance(getattr(raw, "logits", None), Tensor):
+        return raw.logits
+    if isinstance(raw, (tuple, list)) and raw:
+        return _find(raw[0])
+    return None
+
+
+def _channels_first(
+    tensor: Tensor, classes: int | None, input_size: tuple[int, int], channels_last: bool | None
+) -> Tensor:
+    if tensor.ndim == 3:
+        tensor = tensor[:, None] if tensor.shape[0] == 1 else tensor[None]
+    if tensor.ndim != 4 or tensor.shape[0] != 1 or tensor.numel() == 0:
+        raise UnsupportedNetwork(
+            f"The network's output has shape {tuple(tensor.shape)}; expected 1×classes×height×width or 1×height×width×classes."
+        )
+    if channels_last is None:
+        channels_last = _is_channels_last(tensor, classes, input_size)
+    return tensor.permute(0, 3, 1, 2) if channels_last else tensor
+
+
+def _is_channels_last(tensor: Tensor, classes: int | None, input_size: tuple[int, int]) -> bool:
+    """Decide by the number of classes, and where that fits both ways by the proportions of the input."""
+    counts = {classes} | ({1} if classes == 2 else set())
+    first, last = tensor.shape[1] in counts, tensor.shape[3] in counts
+    if first != last:
+        return last
+    heights, widths = input_size
+    skew_first = abs(tensor.shape[2] * widths - tensor.shape[3] * heights)
+    skew_last = abs(tensor.shape[1] * widths - tensor.shape[2] * heights)
+    return skew_last < skew_first
+
+
+def _as_logits(values: Tensor, output: str) -> Tensor:
+    if values.shape[1] == 1:
+        log_odds = torch.logit(values, eps=1e-7) if output == "probabilities" else values
+        return torch.cat([-log_odds, log_odds], dim=1)
+    if output == "auto" and bool(values.min() >= 0) and bool(((values.sum(1) - 1).abs() < 1e-4).all()):
+        output = "probabilities"
+    return values.clamp(min=torch.finfo(values.dtype).tiny).log() if output == "probabilities" else values
+
+
+def _describe(raw: Any) -> str:
+    if isinstance(raw, Tensor):
+        return f"a tensor of {raw.dtype} with shape {tuple(raw.shape)}"
+    if isinstance(raw, Mapping):
+        return f"a mapping with the keys {', '.join(map(repr, raw)) or 'none'}"
+    return f"a {type(raw).__name__}"

@@ -1,0 +1,106 @@
+"""Figures of predictions and attributions; matplotlib is imported only here and where maps are coloured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+if TYPE_CHECKING:
+    from .attribution import Attribution, AttributionGrid
+    from .prediction import Prediction
+
+__all__ = ["plot_attribution", "plot_grid"]
+
+
+def plot_attribution(attribution: Attribution, prediction: Prediction, *, limit: float) -> Figure:
+    """Draw image with region, predicted mask with legend, and importance with its numeric scale.
+
+    Parameters
+    ----------
+    attribution : Attribution
+        The map.
+    prediction : Prediction
+        What it explains.
+    limit : float
+        Where the scale ends.
+
+    Returns
+    -------
+    Figure
+        Three pictures in a row.
+    """
+    figure = Figure(figsize=(12, 4.6), layout="constrained")
+    image_axes, mask_axes, map_axes = figure.subplots(1, 3)
+    image_axes.imshow(prediction.image)
+    _outline(image_axes, attribution.region_weights)
+    image_axes.set_title("Input image and region")
+    _draw_mask(mask_axes, prediction)
+    map_axes.imshow(np.asarray(attribution.overlay(limit=limit if limit > 0 else None)))
+    map_axes.set_title(
+        f"Importance for {attribution.class_}" + (f" against {attribution.against}" if attribution.against else "")
+    )
+    map_axes.set_xlabel(f"{attribution.method} at {attribution.layer}", fontsize=9)
+    figure.colorbar(_scale(limit, attribution.signed), ax=map_axes, shrink=0.85, label="raw importance")
+    for axes in (image_axes, mask_axes, map_axes):
+        axes.set_xticks([])
+        axes.set_yticks([])
+    return figure
+
+
+def plot_grid(grid: AttributionGrid) -> Figure:
+    """Draw a row for each class and a column for each layer, each map on its own scale, which stands below it.
+
+    Parameters
+    ----------
+    grid : AttributionGrid
+        The maps.
+
+    Returns
+    -------
+    Figure
+        One small picture a map.
+    """
+    rows, columns = max(1, len(grid.classes)), max(1, len(grid.layers))
+    figure = Figure(figsize=(1.7 * columns + 0.6, 1.9 * rows), layout="constrained")
+    all_axes = figure.subplots(rows, columns, squeeze=False)
+    for axes in all_axes.flat:
+        axes.set_axis_off()
+    for row, class_ in enumerate(grid.classes):
+        for column, layer in enumerate(grid.layers):
+            if (class_, layer) in grid:
+                attribution = grid[class_, layer]
+                axes = all_axes[row, column]
+                axes.imshow(np.asarray(attribution.overlay()))
+                axes.set_title(f"{class_}\n{layer}\n≤ {attribution.limit:.3g}", fontsize=7)
+    return figure
+
+
+def _draw_mask(axes: Any, prediction: Prediction) -> None:
+    present = [int(index) for index in np.unique(prediction.mask)]
+    palette = prediction.model.palette
+    axes.imshow(palette[prediction.mask])
+    axes.set_title("Predicted mask")
+    patches = [Patch(color=palette[index] / 255, label=prediction.model.classes[index]) for index in present[:12]]
+    axes.legend(handles=patches, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3, fontsize=8, frameon=False)
+
+
+def _outline(axes: Any, weights: Any) -> None:
+    marked = weights >= 0.5
+    if marked.all() or not marked.any():
+        return
+    # Padded, so that a region that touches the border is closed there.
+    rows, columns = (np.arange(-1, length + 1) for length in marked.shape)
+    axes.contour(columns, rows, np.pad(marked, 1).astype(float), levels=[0.5], colors="white", linewidths=1.5)
+    axes.set_xlim(-0.5, marked.shape[1] - 0.5)
+    axes.set_ylim(marked.shape[0] - 0.5, -0.5)
+
+
+def _scale(limit: float, signed: bool) -> ScalarMappable:
+    end = limit if limit > 0 else 1.0
+    return ScalarMappable(Normalize(-end if signed else 0.0, end), colormaps["RdBu_r" if signed else "inferno"])

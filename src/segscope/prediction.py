@@ -1,0 +1,452 @@
+"""One image seen by one model: the mask, and the forward pass kept for explaining."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .attribution import Attribution, AttributionGrid
+from .errors import CannotExplain, EmptyRegion, InvalidInput, PredictionClosed, UnknownName, UnsupportedNetwork
+from .geometry import Geometry, resize
+from .layers import INPUT, Capture, Layer, reaches, saved_bytes
+from .methods import Method, find_method
+from .region import Region, Weights
+from .target import Question, Score, Target
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .model import SegmentationModel
+
+__all__ = ["ForwardPass", "Prediction"]
+
+
+@dataclass
+class ForwardPass:
+    """What one run of the network left behind, with its graph.
+
+    Parameters
+    ----------
+    input : Tensor
+        1×C×h×w, requires a gradient.
+    logits : Tensor
+        float32, 1×K×h×w, at the network's own resolution.
+    temperature : float
+        Probabilities are the softmax of the logits divided by this.
+    capture : Capture
+        The layers' outputs.
+    """
+
+    input: Tensor
+    logits: Tensor
+    temperature: float
+    capture: Capture
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the network's input."""
+        return self.input.shape[2], self.input.shape[3]
+
+
+class Prediction:
+    """What a network made of one image: the mask, the scores, and a forward pass that answers questions.
+
+    Predictions come from :meth:`SegmentationModel.predict`. Use one in a ``with`` block, or :meth:`close` it, to give its
+    memory back; mask, logits and probabilities stay.
+
+    Attributes
+    ----------
+    model : SegmentationModel
+        The model.
+    image : ndarray
+        uint8, H×W×3: the image as people see it.
+    geometry : Geometry
+        Where the image lies in the network's input.
+    truth : ndarray or None
+        int32, H×W: the true class indices.
+    """
+
+    def __init__(
+        self,
+        model: SegmentationModel,
+        image: NDArray[np.uint8],
+        geometry: Geometry,
+        forward_pass: ForwardPass,
+        *,
+        truth: NDArray[np.int32] | None = None,
+    ) -> None:
+        self.model = model
+        self.image = image
+        self.geometry = geometry
+        self.truth = truth
+        self._pass: ForwardPass | None = forward_pass
+        self._logits = forward_pass.logits.detach()
+        self._temperature = forward_pass.temperature
+        self._lock = threading.RLock()
+        self._nodes = reaches(forward_pass.logits)
+        self.layers: Mapping[str, Layer] = MappingProxyType(self._find_layers(forward_pass))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the image in pixels."""
+        return self.geometry.image
+
+    @property
+    def closed(self) -> bool:
+        """Whether the kept forward pass was given back, so that nothing can be explained any more."""
+        return self._pass is None
+
+    @property
+    def logits(self) -> NDArray[np.float32]:
+        """The network's scores, float32, K×h×w at its own resolution; one channel z came to be −z and z."""
+        return np.asarray(self._logits[0].cpu().numpy())
+
+    @cached_property
+    def mask(self) -> NDArray[np.int32]:
+        """The most probable class of each pixel of the image, int32, H×W."""
+        return np.asarray(self._image_logits().argmax(dim=0).to(torch.int32).cpu().numpy())
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float32]:
+        """The probability of each class at each pixel of the image, float32, K×H×W, 0..1."""
+        return np.asarray(torch.softmax(self._image_logits() / self._temperature, dim=0).cpu().numpy())
+
+    @cached_property
+    def default_layer(self) -> str:
+        """The layer to explain when none is given: the last one with more channels than there are classes."""
+        names = [name for name, layer in self.layers.items() if layer.channels > len(self.model.classes)]
+        return (names or list(self.layers) or [INPUT])[-1]
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Bytes of memory that the kept forward pass takes, the network's own weights aside; 0 once it is closed."""
+        if self._pass is None:
+            return 0
+        weights = {tensor.untyped_storage().data_ptr() for tensor in self.model.network.parameters()}
+        weights |= {tensor.untyped_storage().data_ptr() for tensor in self.model.network.buffers()}
+        kept = [captured.output for captured in self._pass.capture.outputs.values()]
+        return saved_bytes(self._nodes, [*kept, self._pass.input, self._logits], excluding=weights)
+
+    def explain(
+        self,
+        class_: str | int | Target,
+        region: Region | None = None,
+        *,
+        layer: str | None = None,
+        method: str = "grad-cam",
+        against: str | int | None = None,
+        score: Score = "logit",
+        **parameters: Any,
+    ) -> Attribution:
+        """Explain the score of a class over a region by the importance of each place of a layer.
+
+        Parameters
+        ----------
+        class_ : str, int or Target
+            Name or index of the class, or a whole target in place of ``region``, ``against`` and ``score``.
+        region : Region, optional
+            The pixels asked about; those predicted as the class otherwise.
+        layer : str, optional
+            A name from :attr:`layers`, or any other module's, or ``"input"``. The method's usual place otherwise.
+        method : str
+            A name from ``segscope methods``.
+        against : str or int, optional
+            The contrast class.
+        score : {"logit", "probability"}
+            What is explained.
+        **parameters
+            The method's own.
+
+        Returns
+        -------
+        Attribution
+            The raw importance map.
+
+        Raises
+        ------
+        UnknownName
+            When a class, layer, method or parameter doesn't exist.
+        EmptyRegion
+            When the region holds no pixel.
+        CannotExplain
+            When the layer has no map or doesn't influence the score, or the method can't serve it.
+        UnsupportedNetwork
+            When gradients don't flow through the network.
+        PredictionClosed
+            When the prediction was closed.
+        """
+        target = _target(class_, region, against, score)
+        chosen = find_method(method)
+        name = layer if layer is not None else INPUT if chosen.at == "input" else self.default_layer
+        found = self._ask(target, [name], chosen, parameters)[name]
+        if isinstance(found, CannotExplain):
+            raise found
+        return found
+
+    def explain_all(
+        self,
+        classes: Iterable[str | int] | None = None,
+        layers: Iterable[str] | None = None,
+        *,
+        method: str = "grad-cam",
+        region: Region | None = None,
+        against: str | int | None = None,
+        score: Score = "logit",
+        **parameters: Any,
+    ) -> AttributionGrid:
+        """Explain every class at every layer, with one backward pass a class.
+
+        Parameters
+        ----------
+        classes : iterable of str or int, optional
+            The classes. Without it: all of them; those without a pixel in their region are left out and listed in ``skipped``.
+        layers : iterable of str, optional
+            The layers. Without it: all of :attr:`layers`; those that don't influence a class are left out likewise.
+        method, region, against, score, **parameters
+            As in :meth:`explain`.
+
+        Returns
+        -------
+        AttributionGrid
+            ``grid["cap", "block5_conv3"]`` is an :class:`Attribution`.
+
+        Raises
+        ------
+        SegscopeError
+            As :meth:`explain` does, for classes and layers that were named.
+        """
+        chosen = find_method(method)
+        names = list(self.layers) if layers is None else list(dict.fromkeys(layers))
+        indices = (
+            range(len(self.model.classes))
+            if classes is None
+            else [self.model.class_index(class_) for class_ in classes]
+        )
+        wanted = [self.model.classes[index] for index in dict.fromkeys(indices)]
+        if against is not None and classes is None:
+            wanted.remove(self.model.classes[self.model.class_index(against)])
+        maps: dict[tuple[str, str], Attribution] = {}
+        skipped: dict[tuple[str, str], str] = {}
+        for class_ in wanted:
+            try:
+                found = self._ask(Target(class_, region, against=against, score=score), names, chosen, parameters)
+            except EmptyRegion as error:
+                if classes is not None:
+                    raise
+                skipped |= {(class_, name): str(error) for name in names}
+                continue
+            for name, answer in found.items():
+                if isinstance(answer, Attribution):
+                    maps[class_, name] = answer
+                elif layers is not None:
+                    raise answer
+                else:
+                    skipped[class_, name] = str(answer)
+        return AttributionGrid(maps, skipped)
+
+    def question(self, target: Target) -> tuple[Question, Weights]:
+        """Put a target into the network's own terms.
+
+        Parameters
+        ----------
+        target : Target
+            Class, region and contrast.
+
+        Returns
+        -------
+        question : Question
+            The target at the size of the network's input.
+        weights : ndarray
+            float32, H×W: the region in the image.
+
+        Raises
+        ------
+        UnknownName
+            When a class doesn't exist.
+        InvalidInput
+            When the contrast class is the class itself.
+        EmptyRegion
+            When the region holds no pixel.
+        """
+        index = self.model.class_index(target.class_)
+        against = None if target.against is None else self.model.class_index(target.against)
+        if against == index:
+            raise InvalidInput(
+                f"The class {self.model.classes[index]!r} is set against itself; choose another contrast class."
+            )
+        weights = (target.region or Region.predicted(index)).weights(self)
+        if not weights.any():
+            raise EmptyRegion(_nothing_there(target, self.model.classes[index]))
+        placed = self.geometry.to_input(torch.from_numpy(weights).to(self._logits.device))
+        question = Question.over(
+            placed, class_index=index, against_index=against, kind=target.score, temperature=self._temperature
+        )
+        return question, weights
+
+    def activations_and_gradients(
+        self, question: Question, layers: Sequence[str]
+    ) -> dict[str, tuple[Tensor, Tensor] | CannotExplain]:
+        """Return each layer's output and the score's gradient by it, from one backward pass.
+
+        The backward pass ends at the earliest of the layers.
+
+        Parameters
+        ----------
+        question : Question
+            From :meth:`question`.
+        layers : sequence of str
+            Names of layers, or ``"input"``.
+
+        Returns
+        -------
+        dict
+            For each layer two float32 C×h×w tensors, or the error that says why it can't be explained.
+
+        Raises
+        ------
+        UnknownName
+            When a layer doesn't exist.
+        UnsupportedNetwork
+            When gradients don't flow through the network.
+        PredictionClosed
+            When the prediction was closed.
+        """
+        with self._lock:
+            forward_pass = self._open_pass()
+            outputs = {name: self._output(forward_pass, name) for name in layers}
+            usable = {name: tensor for name, tensor in outputs.items() if tensor.requires_grad}
+            gradients = dict(zip(usable, self._backward(forward_pass, question, list(usable.values())), strict=True))
+            return {name: self._pair(forward_pass, name, outputs[name], gradients.get(name)) for name in layers}
+
+    def close(self) -> None:
+        """Give back the memory of the kept forward pass. Closing twice does no harm."""
+        with self._lock:
+            self._pass = None
+            self._nodes = set()
+            self.__dict__["nbytes"] = 0
+
+    def __enter__(self) -> Self:
+        """Return the prediction itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the prediction."""
+        self.close()
+
+    def _ask(
+        self, target: Target, layers: list[str], method: Method, given: Mapping[str, Any]
+    ) -> dict[str, Attribution | CannotExplain]:
+        parameters = method.check(given)
+        forward_pass = self._open_pass()
+        for name in layers:
+            self._output(forward_pass, name)
+        question, weights = self.question(target)
+        maps = method.run(self, question, layers, parameters)
+        return {
+            name: values
+            if isinstance(values, CannotExplain)
+            else Attribution(self, target, weights, name, method, parameters, values.detach().float())
+            for name, values in maps.items()
+        }
+
+    def _open_pass(self) -> ForwardPass:
+        if self._pass is None:
+            raise PredictionClosed(
+                "The prediction was closed, so that it can't be explained any more; predict the image again."
+            )
+        if not self._pass.logits.requires_grad:
+            raise UnsupportedNetwork(
+                "Gradients don't flow from the network's output to its input; its forward runs under torch.no_grad(), detaches, "
+                "or is made of integer operations. Give the network without that."
+            )
+        return self._pass
+
+    def _output(self, forward_pass: ForwardPass, name: str) -> Tensor:
+        if name == INPUT and name not in forward_pass.capture:
+            return forward_pass.input
+        if name not in forward_pass.capture:
+            raise UnknownName("layer", name, dict.fromkeys((*self.layers, INPUT, *forward_pass.capture.names())))
+        return forward_pass.capture[name].output
+
+    def _backward(
+        self, forward_pass: ForwardPass, question: Question, outputs: list[Tensor]
+    ) -> Sequence[Tensor | None]:
+        if not outputs:
+            return []
+        with torch.inference_mode(False), torch.enable_grad():
+            score = question.score(forward_pass.logits).sum()
+            try:
+                return torch.autograd.grad(score, outputs, retain_graph=True, allow_unused=True)
+            except RuntimeError as error:
+                if "modified by an inplace operation" not in str(error):
+                    raise
+                raise UnsupportedNetwork(
+                    "The network's weights were changed after this prediction was made; predict the image again."
+                ) from error
+
+    def _pair(
+        self, forward_pass: ForwardPass, name: str, output: Tensor, gradient: Tensor | None
+    ) -> tuple[Tensor, Tensor] | CannotExplain:
+        if gradient is None or not bool(gradient.any()):
+            return CannotExplain(
+                f"The layer {name!r} doesn't influence this score: its gradient is {'missing' if gradient is None else 'zero everywhere'}. "
+                "Choose another layer, class or region."
+            )
+        activation = output.detach()
+        if name in forward_pass.capture:
+            captured = forward_pass.capture[name]
+            try:
+                activation = captured.to_map(activation, forward_pass.input_size)
+                gradient = captured.to_map(gradient, forward_pass.input_size)
+            except CannotExplain as error:
+                return error
+        return activation[0].float(), gradient[0].float()
+
+    def _image_logits(self) -> Tensor:
+        """Return the logits at the image's pixels, K×H×W."""
+        return self.geometry.to_image(resize(self._logits[0], self.geometry.input))
+
+    def _find_layers(self, forward_pass: ForwardPass) -> dict[str, Layer]:
+        capture = forward_pass.capture
+        if self.model.layers is not None:
+            missing = [name for name in self.model.layers if name not in capture]
+            if missing:
+                raise UnknownName("layer", missing[0], capture.names())
+        names = capture.outputs if self.model.layers is None else self.model.layers
+        described = {
+            name: capture[name].describe(forward_pass.input_size)
+            for name in names
+            if capture[name].output.grad_fn in self._nodes
+        }
+        return {name: Layer(name, *_size(layer)) for name, layer in described.items() if layer is not None}
+
+
+def _size(layer: Layer) -> tuple[str, int, int, int]:
+    return layer.type, layer.channels, layer.height, layer.width
+
+
+def _target(class_: str | int | Target, region: Region | None, against: str | int | None, score: Score) -> Target:
+    if not isinstance(class_, Target):
+        return Target(class_, region, against=against, score=score)
+    if region is not None or against is not None or score != "logit":
+        raise InvalidInput("A Target was given together with region, against or score; say them in the Target alone.")
+    return class_
+
+
+def _nothing_there(target: Target, class_: str) -> str:
+    if target.region is None:
+        return (
+            f"No pixel of the image is predicted as {class_!r}; give another region, for instance Region.everywhere()."
+        )
+    return "The region holds no pixel of the image, so there is nothing to explain; choose another region."

@@ -1,0 +1,138 @@
+"""The scalar to explain: the score of a class over a region."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from .errors import EmptyRegion, InvalidInput, UnknownName
+from .geometry import resize
+from .region import Region
+
+__all__ = ["SCORES", "Question", "Score", "Target"]
+
+Score: TypeAlias = Literal["logit", "probability"]
+SCORES: tuple[Score, ...] = ("logit", "probability")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to explain: why is this region labelled as a class (and not as another)?
+
+    The score is the region-weighted mean, over the pixels of the network's input, of the class's logit; with
+    ``against``, of the class's logit minus the other's. Logits of a lower resolution are brought to the input's size
+    bilinearly first (``align_corners=False``).
+
+    Parameters
+    ----------
+    class_ : str or int
+        The class to explain, by name or index.
+    region : Region, optional
+        The pixels that the question is about. Without it: those predicted as the class. With Grad-CAM this is
+        Seg-Grad-CAM (Vinogradova et al. 2020, doi:10.1609/aaai.v34i10.7244).
+    against : str or int, optional
+        The contrast class: why ``class_`` and not this one?
+    score : {"logit", "probability"}
+        Whether logits are averaged, or probabilities (softmax over the classes).
+
+    Raises
+    ------
+    InvalidInput
+        When the region isn't a :class:`Region`.
+    UnknownName
+        When there is no such kind of score.
+    """
+
+    class_: str | int
+    region: Region | None = None
+    against: str | int | None = field(default=None, kw_only=True)
+    score: Score = field(default="logit", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.score not in SCORES:
+            raise UnknownName("kind of score", self.score, SCORES)
+        if self.region is not None and not isinstance(self.region, Region):
+            raise InvalidInput(
+                f"The region is a {type(self.region).__name__}; expected a segscope.Region, for instance Region.mask(array)."
+            )
+
+
+@dataclass(frozen=True)
+class Question:
+    """A target in the network's own terms, ready to be asked.
+
+    Parameters
+    ----------
+    class_index : int
+        Channel of the class.
+    against_index : int or None
+        Channel of the contrast class.
+    weights : Tensor
+        float32, h×w at the input's size: the region's weights, which add up to one.
+    kind : {"logit", "probability"}
+        What is averaged.
+    temperature : float
+        Probabilities are the softmax of the logits divided by this.
+    """
+
+    class_index: int
+    against_index: int | None
+    weights: Tensor
+    kind: Score
+    temperature: float = 1.0
+
+    @classmethod
+    def over(
+        cls, weights: Tensor, *, class_index: int, against_index: int | None, kind: Score, temperature: float = 1.0
+    ) -> Question:
+        """Make a question about the weighted pixels of the network's input.
+
+        Parameters
+        ----------
+        weights : Tensor
+            float, h×w, 0..1: the region in the input's frame.
+        class_index, against_index : int, optional
+            Channels of the class and the contrast class.
+        kind : {"logit", "probability"}
+            What is averaged.
+        temperature : float
+            Probabilities are the softmax of the logits divided by this.
+
+        Raises
+        ------
+        EmptyRegion
+            When no pixel has a weight above zero.
+        """
+        total = weights.sum()
+        if not float(total) > 0:
+            raise EmptyRegion(
+                "The region holds no pixel, so there is nothing to explain; choose another region or class."
+            )
+        return cls(class_index, against_index, weights / total, kind, temperature)
+
+    def score(self, logits: Tensor) -> Tensor:
+        """Return the score to explain, differentiably.
+
+        Parameters
+        ----------
+        logits : Tensor
+            float, B×K×h×w, at any resolution.
+
+        Returns
+        -------
+        Tensor
+            float, B: one score an image.
+        """
+        if self.kind == "probability":
+            logits = torch.softmax(resize(logits, self._size) / self.temperature, dim=1)
+        values = logits[:, self.class_index]
+        if self.against_index is not None:
+            values = values - logits[:, self.against_index]
+        return (resize(values, self._size) * self.weights).sum(dim=(-2, -1))
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        return self.weights.shape[0], self.weights.shape[1]
