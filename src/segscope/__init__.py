@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as _version
+from typing import TYPE_CHECKING, Any
 
 from . import errors
-from .attribution import Attribution, AttributionGrid
-from .cache import PredictionCache
 from .errors import (
     CannotExplain,
     EmptyRegion,
@@ -20,17 +20,36 @@ from .errors import (
     UnknownName,
     UnsupportedNetwork,
 )
-from .layers import Layer
-from .model import SegmentationModel
-from .prediction import Prediction
-from .preprocess import Preprocess
-from .region import Region
-from .target import Target
+
+if TYPE_CHECKING:
+    from .attribution import Attribution, AttributionGrid
+    from .cache import PredictionCache
+    from .layers import Layer
+    from .model import SegmentationModel
+    from .prediction import Prediction
+    from .preprocess import Preprocess
+    from .region import Region
+    from .target import Target
 
 try:
     __version__ = _version("segscope")
 except PackageNotFoundError:
     __version__ = "0+unknown"
+
+# Where the names live that need torch, whose import takes seconds: that is done when one of them is used first, so that
+# `segscope --help` answers at once.
+_HOMES = {
+    "Attribution": "attribution",
+    "AttributionGrid": "attribution",
+    "Layer": "layers",
+    "Prediction": "prediction",
+    "PredictionCache": "cache",
+    "Preprocess": "preprocess",
+    "Region": "region",
+    "SegmentationModel": "model",
+    "Target": "target",
+}
+_MODULES = ("demo", "methods")
 
 __all__ = [
     "Attribution",
@@ -54,3 +73,18 @@ __all__ = [
     "UnsupportedNetwork",
     "errors",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is used first."""
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -92,12 +92,12 @@ class Attribution:
     @cached_property
     def map(self) -> NDArray[np.float32]:
         """The raw map at the layer's own resolution, float32, h×w, before any resizing."""
-        return np.asarray(self._map.cpu().numpy())
+        return np.array(self._map.cpu().numpy())
 
     @cached_property
     def values(self) -> NDArray[np.float32]:
         """The raw map in the image's pixels, float32, H×W, interpolated bilinearly."""
-        return np.asarray(self._prediction.geometry.to_image(self._map).cpu().numpy())
+        return np.array(self._prediction.geometry.to_image(self._map).cpu().numpy())
 
     @property
     def limit(self) -> float:

@@ -158,5 +158,8 @@ def resize(values: Tensor, size: tuple[int, int]) -> Tensor:
     flat = values.reshape(1, -1, *values.shape[-2:])
     # Where both axes grow, anti-aliasing changes nothing and costs time.
     shrinks = size[0] < values.shape[-2] or size[1] < values.shape[-1]
+    if shrinks and size[1] == 1 < size[0]:
+        # PyTorch (seen in 2.13) anti-aliases wrongly where the new width is 1; turned on its side the map comes out right.
+        return resize(values.mT, (1, size[0])).mT
     resized = functional.interpolate(flat, size=tuple(size), mode="bilinear", align_corners=False, antialias=shrinks)
     return resized.reshape(*values.shape[:-2], *size)

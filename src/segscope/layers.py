@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy as copy_of
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,17 @@ class Layer:
     width: int
 
 
+class Layout(NamedTuple):
+    """Where a map's axes are in a module's output."""
+
+    height: int
+    width: int
+    channels: int
+    channels_last: bool = False
+    extra: int = 0
+    """Class or register tokens in front of those that form the map."""
+
+
 @dataclass
 class Captured:
     """What one call of a module put out."""
@@ -50,18 +62,33 @@ class Captured:
     output: Tensor
     version: int
 
-    def layout(self, input_size: tuple[int, int]) -> tuple[int, int, int] | None:
-        """Return height, width and the number of leading extra tokens, or None when the output isn't a map.
+    @property
+    def intact(self) -> bool:
+        """Whether the output still is what the module put out; an in-place operation may have changed it since."""
+        return _version(self.output) == self.version
+
+    def layout(self, input_size: tuple[int, int]) -> Layout | None:
+        """Return where height, width and channels are, or None when the output isn't a map.
 
         Parameters
         ----------
         input_size : (int, int)
-            Height and width of the network's input, which tokens are laid out by.
+            Height and width of the network's input, by whose proportions tokens and channels are told apart.
+
+        Returns
+        -------
+        Layout or None
+            Of a 1×C×h×w or 1×h×w×C output, or of tokens 1×N×C.
         """
+        if self.output.ndim < 3 or self.output.shape[0] != 1 or self.output.numel() == 0:
+            return None
         if self.output.ndim == 4:
-            return self.output.shape[2], self.output.shape[3], 0
-        if self.output.ndim == 3 and self.output.shape[0] == 1:
-            return _token_layout(self.output.shape[1], input_size)
+            _, first, second, third = self.output.shape
+            if _fits(first, second, input_size) and not _fits(second, third, input_size):
+                return Layout(first, second, third, channels_last=True)
+            return Layout(second, third, first)
+        if self.output.ndim == 3:
+            return _token_layout(self.output.shape[1], self.output.shape[2], input_size)
         return None
 
     def to_map(self, values: Tensor, input_size: tuple[int, int]) -> Tensor:
@@ -74,21 +101,30 @@ class Captured:
         input_size : (int, int)
             Height and width of the network's input.
 
+        Returns
+        -------
+        Tensor
+            1×C×h×w.
+
         Raises
         ------
         CannotExplain
-            When the output isn't a map.
+            When the output isn't a map, or was overwritten.
         """
+        if not self.intact:
+            raise CannotExplain(
+                f"The output of the layer {self.name!r} is overwritten in place by the network, in a way that can't be "
+                "followed; choose the layer before or after."
+            )
         layout = self.layout(input_size)
         if layout is None:
             raise CannotExplain(
-                f"The layer {self.name!r} puts out a tensor of shape {tuple(self.output.shape)}, which has no height and width; "
-                "choose a layer whose output is a map."
+                f"The layer {self.name!r} puts out a tensor of shape {tuple(self.output.shape)}, which has no height and "
+                "width; choose a layer whose output is a map."
             )
         if values.ndim == 4:
-            return values
-        height, width, extra = layout
-        return values[:, extra:].transpose(1, 2).reshape(1, -1, height, width)
+            return values.permute(0, 3, 1, 2) if layout.channels_last else values
+        return values[:, layout.extra :].transpose(1, 2).reshape(1, -1, layout.height, layout.width)
 
     def describe(self, input_size: tuple[int, int]) -> Layer | None:
         """Return the layer's name and size, or None when its output isn't a map.
@@ -99,10 +135,7 @@ class Captured:
             Height and width of the network's input.
         """
         layout = self.layout(input_size)
-        if layout is None:
-            return None
-        channels = self.output.shape[1] if self.output.ndim == 4 else self.output.shape[2]
-        return Layer(self.name, self.type, channels, layout[0], layout[1])
+        return Layer(self.name, self.type, layout.channels, layout.height, layout.width) if layout else None
 
 
 @dataclass
@@ -152,7 +185,7 @@ class Capture:
 
     def __contains__(self, name: object) -> bool:
         """Tell whether a layer of this name was called."""
-        return name in self.outputs or name in self.aliases
+        return isinstance(name, str) and (name in self.outputs or name in self.aliases)
 
     def names(self) -> Iterator[str]:
         """Return all names, aliases last."""
@@ -161,15 +194,15 @@ class Capture:
 
     def overwritten(self) -> set[str]:
         """Return the modules whose output was changed by a later in-place operation."""
-        changed = {name for name, captured in self.outputs.items() if _version(captured.output) != captured.version}
+        changed = {name for name, captured in self.outputs.items() if not captured.intact}
         changed |= {name for name, tensor in self._passed_on if _version(tensor) != 0}
         # A name that a container took over from its last module means the modules below it as well.
         changed |= {alias for alias, name in self.aliases.items() if name in changed}
-        return {name.split("#")[0] for name in changed}
+        return {_module_name(name) for name in changed}
 
     def intact(self) -> bool:
         """Tell whether everything that was kept is still as the layers put it out."""
-        return all(_version(captured.output) == captured.version for captured in self.outputs.values())
+        return all(captured.intact for captured in self.outputs.values())
 
     def settle(self) -> None:
         """Forget what is needed only while the network runs."""
@@ -181,7 +214,7 @@ class Capture:
         return module_name if call == 1 else f"{module_name}#{call}"
 
     def _alias(self, name: str, same: str, type_: str) -> None:
-        if not same.startswith(f"{name}."):
+        if not same.startswith(f"{_module_name(name)}."):
             self.aliases[name] = same
             return
         captured = self.outputs.pop(same)
@@ -209,9 +242,10 @@ def capturing(network: nn.Module, *, copy: set[str] | None) -> Iterator[Capture]
     """
     capture = Capture()
     handles = [
-        module.register_forward_hook(_hook(capture, name, copy is None or name in copy))
+        module.register_forward_hook(_hook(capture, name, copy=copy is None or name in copy))
         for name, module in network.named_modules()
-        if name
+        # The parts of a scripted network can't be watched; it can be asked about its input only.
+        if name and not isinstance(module, torch.jit.ScriptModule)
     ]
     try:
         yield capture
@@ -231,30 +265,56 @@ def first_tensor(output: Any) -> Tensor | None:
     return None
 
 
-def _hook(capture: Capture, name: str, copy: bool) -> Any:
-    def keep(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> Tensor | None:
+def _hook(capture: Capture, name: str, *, copy: bool) -> Any:
+    def keep(module: nn.Module, _arguments: tuple[Any, ...], output: Any) -> Any:
         tensor = first_tensor(output)
         if tensor is None or not tensor.is_floating_point():
             return None
-        passed_on = capture.add(name, type(module).__name__, tensor, copy=copy and output is tensor)
-        return passed_on if passed_on is not tensor else None
+        passed_on = capture.add(name, type(module).__name__, tensor, copy=copy)
+        return None if passed_on is tensor else _exchanged(output, tensor, passed_on)
 
     return keep
 
 
+def _exchanged(output: Any, tensor: Tensor, other: Tensor) -> Any:
+    """Return a module's output with one tensor in it exchanged; objects of unknown make are left as they are."""
+    if output is tensor:
+        return other
+    if isinstance(output, dict):
+        exchanged = copy_of(output)
+        for key, part in output.items():
+            exchanged[key] = _exchanged(part, tensor, other)
+        return exchanged
+    if isinstance(output, tuple) and hasattr(output, "_make"):
+        return output._make(_exchanged(part, tensor, other) for part in output)
+    if type(output) in (tuple, list):
+        return type(output)(_exchanged(part, tensor, other) for part in output)
+    return output
+
+
+def _module_name(name: str) -> str:
+    """Return a layer's name without the number of the call."""
+    return name.partition("#")[0]
+
+
 def _version(tensor: Tensor) -> int:
     """Return how often a tensor was changed in place; inference tensors don't count."""
-    return 0 if tensor.is_inference() else tensor._version
+    return 0 if tensor.is_inference() else tensor._version  # noqa: SLF001 # PyTorch offers no other way to ask
 
 
-def _token_layout(tokens: int, input_size: tuple[int, int]) -> tuple[int, int, int] | None:
+def _fits(height: int, width: int, input_size: tuple[int, int]) -> bool:
+    """Tell whether a map has the input's proportions, up to rounding."""
+    return abs(height * input_size[1] - width * input_size[0]) < max(input_size)
+
+
+def _token_layout(tokens: int, channels: int, input_size: tuple[int, int]) -> Layout | None:
     """Lay tokens out as a grid with the input's proportions; class and register tokens come first."""
     for extra in range(min(9, tokens)):
         height = round(((tokens - extra) * input_size[0] / input_size[1]) ** 0.5)
         if height > 0 and (tokens - extra) % height == 0:
             width = (tokens - extra) // height
-            if abs(height * input_size[1] - width * input_size[0]) < max(input_size):
-                return height, width, extra
+            if _fits(height, width, input_size):
+                return Layout(height, width, channels, extra=extra)
     return None
 
 
@@ -299,7 +359,8 @@ def saved_bytes(nodes: set[Any], tensors: Iterable[Tensor], *, excluding: set[in
 def _saved_tensors(nodes: set[Any]) -> Iterator[Tensor]:
     for node in nodes:
         for name in dir(node):
-            if not name.startswith("_saved_"):
+            # Functions written in Python have saved_tensors, those of PyTorch _saved_… each.
+            if not name.startswith("_saved_") and name != "saved_tensors":
                 continue
             try:
                 value = getattr(node, name)

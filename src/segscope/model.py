@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -14,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .colors import class_colors, to_rgb
-from .errors import InvalidImage, InvalidInput, UnknownName, UnsupportedNetwork
+from .errors import InvalidImage, InvalidInput, SegscopeError, UnknownName, UnsupportedNetwork, shown
 from .geometry import Geometry
 from .image import ImageLike, picture_of, read_mask, read_pixels, read_tensor
 from .layers import Capture, capturing
-from .outputs import OUTPUTS, Output, read_logits
+from .outputs import OUTPUTS, Logits, Output, read_logits
 from .prediction import ForwardPass, Prediction
 from .preprocess import Preprocess
 
@@ -82,18 +84,21 @@ class SegmentationModel:
             raise InvalidInput(f"The network is a {type(network).__name__}; expected a torch.nn.Module.")
         if not callable(output) and output not in OUTPUTS:
             raise UnknownName("kind of output", output, OUTPUTS)
+        if preprocess is not None and not isinstance(preprocess, Preprocess):
+            raise InvalidInput(f"preprocess is a {type(preprocess).__name__}; expected a segscope.Preprocess.")
         self.network = _on_device(network, device)
         self.preprocess = preprocess or Preprocess(channels=None)
-        self.layers = None if layers is None else tuple(layers)
+        self.layers = None if layers is None else _names_of(layers)
         self.name = name or type(network).__name__
         self._classes = None if classes is None else _checked_classes(classes)
         self._colors = None if colors is None else _checked_colors(colors, self._classes)
         self._output = output
         self._channels_last = channels_last
-        self._lock = threading.RLock()
+        self._lock = _lock_of(self.network)
         # Modules whose output is overwritten in place later; None (all of them) until a first pass has shown which.
         inplace = any(getattr(module, "inplace", False) for module in network.modules())
         self._copied: set[str] | None = None if inplace else set()
+        self._follows = True
 
     @classmethod
     def load(
@@ -236,46 +241,67 @@ class SegmentationModel:
                 )
             picture = picture_of(tensor.permute(1, 2, 0).cpu().numpy())
             return picture, tensor, Geometry.identity((tensor.shape[1], tensor.shape[2]))
-        pixels = read_pixels(image, channels=self.preprocess.channels or self._stem_channels())
+        stem = self._stem_channels()
+        pixels = read_pixels(image, channels=self.preprocess.channels or (stem if stem in (1, 3, 4) else None))
         tensor, geometry = self.preprocess(pixels)
         return picture_of(pixels), tensor, geometry
 
     def _stem_channels(self) -> int | None:
-        """Return the channels of the first convolution, as a guess of how to open an image file."""
-        convolution = next((module for module in self.network.modules() if isinstance(module, nn.Conv2d)), None)
-        return convolution.in_channels if convolution is not None and convolution.in_channels in (1, 3, 4) else None
+        """Return the channels that the first convolution takes: a guess of how to open an image file."""
+        convolutions = (module for module in self.network.modules() if isinstance(module, nn.Conv2d))
+        return next((convolution.in_channels for convolution in convolutions), None)
 
     def _run(self, tensor: Tensor, geometry: Geometry) -> ForwardPass:
-        leaf = tensor[None].to(self.device, self.dtype).requires_grad_()
-        with self._lock, _undisturbed(self.network), torch.inference_mode(False), torch.enable_grad():
-            raw, capture = self._forward(leaf)
-            if not capture.intact():
-                # The network wrote over an activation where it hadn't before: once more, now with a copy of that one.
+        with self._lock, _undisturbed(self.network), torch.inference_mode(mode=False), torch.enable_grad():
+            leaf = tensor[None].to(self.device, self.dtype, copy=True).requires_grad_()
+            logits, capture = self._forward(leaf, geometry)
+            if capture.overwritten() - (self._copied or set()) and not capture.intact() and self._follows:
+                logits, capture = self._once_more(leaf, geometry, logits, capture)
+            if self._follows:
                 self._copied = (self._copied or set()) | capture.overwritten()
-                raw, capture = self._forward(leaf)
-            self._copied = (self._copied or set()) | capture.overwritten()
             capture.settle()
-            logits = read_logits(
-                raw,
-                classes=len(self.classes) or None,
-                input_size=geometry.input,
-                output=self._output,
-                channels_last=self._channels_last,
-            )
             if self._classes is None:
-                self._classes = tuple(f"class {index}" for index in range(logits.values.shape[1]))
+                names = tuple(f"class {index}" for index in range(logits.values.shape[1]))
+                self._colors = None if self._colors is None else _checked_colors(self._colors, names)
+                self._classes = names
         return ForwardPass(leaf, logits.values, logits.temperature, capture)
 
-    def _forward(self, leaf: Tensor) -> tuple[Any, Capture]:
+    def _once_more(self, leaf: Tensor, geometry: Geometry, logits: Logits, capture: Capture) -> tuple[Logits, Capture]:
+        """Run again with copies of what the network wrote over, where it hadn't before."""
+        self._copied = (self._copied or set()) | capture.overwritten()
+        again, capture = self._forward(leaf, geometry)
+        scale = float(logits.values.detach().abs().max())
+        if torch.allclose(again.values, logits.values, rtol=0, atol=1e-4 * scale):
+            return again, capture
+        # The network means to write over it: copies change what it computes, so that such layers can't be explained.
+        self._follows, self._copied = False, set()
+        return self._forward(leaf, geometry)
+
+    def _forward(self, leaf: Tensor, geometry: Geometry) -> tuple[Logits, Capture]:
         with capturing(self.network, copy=self._copied) as capture:
             try:
                 # A clone, since a network may write over its input.
-                return self.network(leaf.clone()), capture
+                raw = self.network(leaf.clone())
             except Exception as error:
-                raise UnsupportedNetwork(
-                    f"The network failed on an input of shape {tuple(leaf.shape)}: {type(error).__name__}: {error}. "
-                    "Check the image's channels and size, and the model's preprocessing."
-                ) from error
+                raise self._failure(leaf, error, started=bool(capture.outputs)) from error
+        logits = read_logits(
+            raw,
+            classes=len(self.classes) or None,
+            input_size=geometry.input,
+            output=self._output,
+            channels_last=self._channels_last,
+        )
+        return logits, capture
+
+    def _failure(self, leaf: Tensor, error: Exception, *, started: bool) -> SegscopeError:
+        wanted = self._stem_channels()
+        # Where no module got through, it is the first one that couldn't take the image.
+        if not started and wanted not in (None, leaf.shape[1]):
+            return InvalidImage(f"The image has {leaf.shape[1]} channels; the network's first convolution takes {wanted}.")
+        return UnsupportedNetwork(
+            f"The network failed on an input of shape {tuple(leaf.shape)}: {type(error).__name__}: {error}. "
+            "Check the image's channels and size, and the model's preprocessing."
+        )
 
     def _tensors(self) -> Iterator[Tensor]:
         yield from self.network.parameters()
@@ -300,30 +326,49 @@ def _undisturbed(network: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(requires_grad)
 
 
+_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+_LOCKS_LOCK = threading.Lock()
+
+
+def _lock_of(network: nn.Module) -> threading.RLock:
+    """Return the lock of a network, which models of the same network share: its modes and hooks are set during a pass."""
+    with _LOCKS_LOCK:
+        return _LOCKS.setdefault(network, threading.RLock())
+
+
 def _on_device(network: nn.Module, device: str | torch.device | None) -> nn.Module:
     if device is None:
         return network
     try:
         wanted = torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        raise InvalidInput(f"The device {str(device)!r} can't be used: {str(error).splitlines()[0]}") from None
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise InvalidInput(f"The device {device!r} can't be used: {str(error).partition(chr(10))[0]}") from None
+    if wanted.type == "meta":
+        raise InvalidInput("The device 'meta' holds no numbers, so that nothing can be predicted there.")
     here = all(tensor.device == wanted for tensor in (*network.parameters(), *network.buffers()))
     return network if here else copy.deepcopy(network).to(wanted)
 
 
+def _names_of(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names as a tuple; a single one needs no list around it."""
+    if isinstance(names, str):
+        return (names,)
+    try:
+        return tuple(names)
+    except TypeError:
+        raise InvalidInput(f"Names were expected, and {shown(names)} came.") from None
+
+
 def _checked_classes(classes: Sequence[str]) -> tuple[str, ...]:
-    names = (classes,) if isinstance(classes, str) else tuple(classes)
+    names = _names_of(classes)
     if len(names) < 2 or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
         raise InvalidInput(f"The classes are {names!r}; expected at least two different names.")
     return names
 
 
 def _checked_colors(colors: Sequence[str], classes: tuple[str, ...] | None) -> tuple[str, ...]:
-    valid = all(isinstance(color, str) and len(color) == 7 and color[0] == "#" for color in colors)
-    try:
-        to_rgb(tuple(colors))
-    except (ValueError, TypeError):
-        valid = False
-    if not valid or (classes is not None and len(colors) != len(classes)):
-        raise InvalidInput(f"The colours are {tuple(colors)!r}; expected one '#RRGGBB' for each class.")
-    return tuple(colors)
+    given = _names_of(colors)
+    valid = all(isinstance(color, str) and re.fullmatch("#[0-9a-fA-F]{6}", color) for color in given)
+    if not valid or (classes is not None and len(given) != len(classes)):
+        raise InvalidInput(f"The colours are {shown(given)}; expected one '#RRGGBB' for each class.")
+    return given

@@ -15,6 +15,12 @@ __all__ = ["OUTPUTS", "Logits", "Output", "read_logits"]
 Output: TypeAlias = "Literal['auto', 'logits', 'probabilities'] | Callable[[Any], Tensor]"
 OUTPUTS = ("auto", "logits", "probabilities")
 
+# Autograd's names of what moves or resizes numbers and leaves their meaning.
+_RESHAPING = frozenset(
+    ("Alias", "Clone", "Permute", "Select", "Slice", "Squeeze", "ToCopy", "Transpose", "Unsqueeze", "UnsafeView")
+    + ("UpsampleBilinear2D", "UpsampleNearest2D", "View")
+)
+
 
 class Logits(NamedTuple):
     """A network's class scores.
@@ -48,7 +54,8 @@ def read_logits(
         Height and width of the network's input; tells it when the classes don't.
     output : {"auto", "logits", "probabilities"} or callable
         What the numbers are. ``"auto"`` takes them as probabilities where they lie in 0..1 and add up to one over at least
-        two channels, and as logits otherwise. A function gets what the network returned, and returns the logits.
+        two channels, or where the one channel comes out of a sigmoid, and as logits otherwise. A function gets what the
+        network returned, and returns the logits.
     channels_last : bool, optional
         Where the channels are, when it should not be found out.
 
@@ -63,11 +70,12 @@ def read_logits(
     UnsupportedNetwork
         When no scores are found, their number isn't the classes', or they are NaN or infinite.
     """
-    tensor = output(raw) if callable(output) else _find(raw)
+    tensor = _called(output, raw) if callable(output) else _find(raw)
     if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
         raise UnsupportedNetwork(
-            f"The network's output ({_describe(raw)}) holds no class scores; expected a floating-point tensor, a mapping with 'out' or "
-            "'logits', an object with .logits, or a tuple whose first is the logits. Otherwise pass output=function."
+            f"The network's output ({_describe(raw)}) holds no class scores; expected a floating-point tensor, a mapping "
+            "with 'out' or 'logits', an object with .logits, or a tuple whose first is the logits. Otherwise pass "
+            "output=function."
         )
     logits = _channels_first(tensor, classes, input_size, channels_last).float()
     if not bool(torch.isfinite(logits).all()):
@@ -75,10 +83,14 @@ def read_logits(
             "The network's logits hold NaN or infinite values; check its weights and the preprocessing."
         )
     temperature = 2.0 if logits.shape[1] == 1 else 1.0
-    logits = _as_logits(logits, "logits" if callable(output) else output)
+    if output == "auto":
+        # Numbers of half precision add up to one less closely.
+        output = "probabilities" if _are_probabilities(logits, torch.finfo(tensor.dtype).eps) else "logits"
+    logits = _as_logits(logits, probabilities=output == "probabilities")
     if classes is not None and logits.shape[1] != classes:
         raise UnsupportedNetwork(
-            f"The network puts out {logits.shape[1]} classes (shape {tuple(tensor.shape)}), but {classes} class names were given."
+            f"The network puts out {logits.shape[1]} classes (shape {tuple(tensor.shape)}), but {classes} class names "
+            "were given."
         )
     return Logits(logits, temperature)
 
@@ -103,7 +115,8 @@ def _channels_first(
         tensor = tensor[:, None] if tensor.shape[0] == 1 else tensor[None]
     if tensor.ndim != 4 or tensor.shape[0] != 1 or tensor.numel() == 0:
         raise UnsupportedNetwork(
-            f"The network's output has shape {tuple(tensor.shape)}; expected 1×classes×height×width or 1×height×width×classes."
+            f"The network's output has shape {tuple(tensor.shape)}; expected 1×classes×height×width or "
+            "1×height×width×classes."
         )
     if channels_last is None:
         channels_last = _is_channels_last(tensor, classes, input_size)
@@ -122,13 +135,34 @@ def _is_channels_last(tensor: Tensor, classes: int | None, input_size: tuple[int
     return skew_last < skew_first
 
 
-def _as_logits(values: Tensor, output: str) -> Tensor:
+def _are_probabilities(values: Tensor, precision: float) -> bool:
     if values.shape[1] == 1:
-        log_odds = torch.logit(values, eps=1e-7) if output == "probabilities" else values
+        return _comes_from_sigmoid(values)
+    return bool(values.min() >= 0) and bool(((values.sum(1) - 1).abs() < max(1e-4, 2 * precision)).all())
+
+
+def _comes_from_sigmoid(values: Tensor) -> bool:
+    """Tell by the graph, since one channel of logits may happen to lie in 0..1 as well."""
+    node = values.grad_fn
+    while node is not None and node.name().partition("Backward")[0] in _RESHAPING:
+        node = node.next_functions[0][0]
+    return node is not None and node.name().startswith("SigmoidBackward")
+
+
+def _as_logits(values: Tensor, *, probabilities: bool) -> Tensor:
+    if values.shape[1] == 1:
+        log_odds = torch.logit(values, eps=1e-7) if probabilities else values
         return torch.cat([-log_odds, log_odds], dim=1)
-    if output == "auto" and bool(values.min() >= 0) and bool(((values.sum(1) - 1).abs() < 1e-4).all()):
-        output = "probabilities"
-    return values.clamp(min=torch.finfo(values.dtype).tiny).log() if output == "probabilities" else values
+    return values.clamp(min=torch.finfo(values.dtype).tiny).log() if probabilities else values
+
+
+def _called(function: Callable[[Any], Tensor], raw: Any) -> Tensor:
+    try:
+        return function(raw)
+    except Exception as error:
+        raise UnsupportedNetwork(
+            f"The function output= failed on the network's output ({_describe(raw)}): {type(error).__name__}: {error}."
+        ) from error
 
 
 def _describe(raw: Any) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor
 from .attribution import Attribution, AttributionGrid
 from .errors import CannotExplain, EmptyRegion, InvalidInput, PredictionClosed, UnknownName, UnsupportedNetwork
 from .geometry import Geometry, resize
+from .graph import data_flow
 from .layers import INPUT, Capture, Layer, reaches, saved_bytes
 from .methods import Method, find_method
 from .region import Region, Weights
@@ -108,7 +109,7 @@ class Prediction:
     @property
     def logits(self) -> NDArray[np.float32]:
         """The network's scores, float32, K×h×w at its own resolution; one channel z came to be −z and z."""
-        return np.asarray(self._logits[0].cpu().numpy())
+        return np.array(self._logits[0].cpu().numpy())
 
     @cached_property
     def mask(self) -> NDArray[np.int32]:
@@ -127,14 +128,29 @@ class Prediction:
         return (names or list(self.layers) or [INPUT])[-1]
 
     @cached_property
+    def edges(self) -> tuple[tuple[str, str], ...]:
+        """Which layer feeds which, as pairs (from, to) of names from :attr:`layers` and ``"input"``; none once closed."""
+        if (forward_pass := self._pass) is None:
+            return ()
+        outputs = {name: forward_pass.capture[name].output for name in self.layers}
+        return data_flow({INPUT: forward_pass.input} | outputs)
+
+    @property
     def nbytes(self) -> int:
-        """Bytes of memory that the kept forward pass takes, the network's own weights aside; 0 once it is closed."""
-        if self._pass is None:
+        """Bytes of memory held: the kept forward pass, the network's own weights aside, and the pictures; 0 once closed."""
+        if self.closed:
             return 0
-        weights = {tensor.untyped_storage().data_ptr() for tensor in self.model.network.parameters()}
-        weights |= {tensor.untyped_storage().data_ptr() for tensor in self.model.network.buffers()}
-        kept = [captured.output for captured in self._pass.capture.outputs.values()]
-        return saved_bytes(self._nodes, [*kept, self._pass.input, self._logits], excluding=weights)
+        pictures = (self.image, self.truth, self.__dict__.get("mask"), self.__dict__.get("probabilities"))
+        return self._pass_bytes + sum(picture.nbytes for picture in pictures if picture is not None)
+
+    @cached_property
+    def _pass_bytes(self) -> int:
+        if (forward_pass := self._pass) is None:
+            return 0
+        network = self.model.network
+        weights = {tensor.untyped_storage().data_ptr() for tensor in (*network.parameters(), *network.buffers())}
+        kept = [captured.output for captured in forward_pass.capture.outputs.values()]
+        return saved_bytes(self._nodes, [*kept, forward_pass.input, forward_pass.logits], excluding=weights)
 
     def explain(
         self,
@@ -208,9 +224,10 @@ class Prediction:
         Parameters
         ----------
         classes : iterable of str or int, optional
-            The classes. Without it: all of them; those without a pixel in their region are left out and listed in ``skipped``.
+            The classes, or one. Without it: all of them; those that aren't predicted anywhere are left out and listed in
+            ``skipped``, unless a region is given.
         layers : iterable of str, optional
-            The layers. Without it: all of :attr:`layers`; those that don't influence a class are left out likewise.
+            The layers, or one. Without it: all of :attr:`layers`; those that don't influence a class are left out likewise.
         method, region, against, score, **parameters
             As in :meth:`explain`.
 
@@ -225,6 +242,8 @@ class Prediction:
             As :meth:`explain` does, for classes and layers that were named.
         """
         chosen = find_method(method)
+        classes = [classes] if isinstance(classes, (str, int)) else classes
+        layers = [layers] if isinstance(layers, str) else layers
         names = list(self.layers) if layers is None else list(dict.fromkeys(layers))
         indices = (
             range(len(self.model.classes))
@@ -240,7 +259,7 @@ class Prediction:
             try:
                 found = self._ask(Target(class_, region, against=against, score=score), names, chosen, parameters)
             except EmptyRegion as error:
-                if classes is not None:
+                if classes is not None or region is not None:
                     raise
                 skipped |= {(class_, name): str(error) for name in names}
                 continue
@@ -286,10 +305,11 @@ class Prediction:
         weights = (target.region or Region.predicted(index)).weights(self)
         if not weights.any():
             raise EmptyRegion(_nothing_there(target, self.model.classes[index]))
-        placed = self.geometry.to_input(torch.from_numpy(weights).to(self._logits.device))
-        question = Question.over(
-            placed, class_index=index, against_index=against, kind=target.score, temperature=self._temperature
-        )
+        with torch.inference_mode(mode=False):
+            placed = self.geometry.to_input(torch.from_numpy(weights).to(self._logits.device))
+            question = Question.over(
+                placed, class_index=index, against_index=against, kind=target.score, temperature=self._temperature
+            )
         return question, weights
 
     def activations_and_gradients(
@@ -332,7 +352,6 @@ class Prediction:
         with self._lock:
             self._pass = None
             self._nodes = set()
-            self.__dict__["nbytes"] = 0
 
     def __enter__(self) -> Self:
         """Return the prediction itself."""
@@ -351,14 +370,20 @@ class Prediction:
         forward_pass = self._open_pass()
         for name in layers:
             self._output(forward_pass, name)
-        question, weights = self.question(target)
-        maps = method.run(self, question, layers, parameters)
-        return {
-            name: values
-            if isinstance(values, CannotExplain)
-            else Attribution(self, target, weights, name, method, parameters, values.detach().float())
-            for name, values in maps.items()
-        }
+        with torch.inference_mode(mode=False):
+            question, weights = self.question(target)
+            maps = method.run(self, question, layers, parameters)
+        answers: dict[str, Attribution | CannotExplain] = {}
+        for name, values in maps.items():
+            if isinstance(values, CannotExplain):
+                answers[name] = values
+            elif not bool(torch.isfinite(values).all()):
+                answers[name] = CannotExplain(
+                    f"The {method.title} map at the layer {name!r} holds NaN or infinite values; choose another layer or score."
+                )
+            else:
+                answers[name] = Attribution(self, target, weights, name, method, parameters, values.detach().float())
+        return answers
 
     def _open_pass(self) -> ForwardPass:
         if self._pass is None:
@@ -384,7 +409,7 @@ class Prediction:
     ) -> Sequence[Tensor | None]:
         if not outputs:
             return []
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.inference_mode(mode=False), torch.enable_grad():
             score = question.score(forward_pass.logits).sum()
             try:
                 return torch.autograd.grad(score, outputs, retain_graph=True, allow_unused=True)
@@ -392,25 +417,25 @@ class Prediction:
                 if "modified by an inplace operation" not in str(error):
                     raise
                 raise UnsupportedNetwork(
-                    "The network's weights were changed after this prediction was made; predict the image again."
+                    "What the backward pass needs was overwritten: the network's weights were changed after this prediction "
+                    "was made (then predict the image again), or its forward works in place where gradients can't follow."
                 ) from error
 
     def _pair(
         self, forward_pass: ForwardPass, name: str, output: Tensor, gradient: Tensor | None
     ) -> tuple[Tensor, Tensor] | CannotExplain:
+        captured = forward_pass.capture[name] if name in forward_pass.capture else None
+        activation = output.detach()
+        try:
+            activation = captured.to_map(activation, forward_pass.input_size) if captured else activation
+        except CannotExplain as error:
+            return error
         if gradient is None or not bool(gradient.any()):
             return CannotExplain(
-                f"The layer {name!r} doesn't influence this score: its gradient is {'missing' if gradient is None else 'zero everywhere'}. "
-                "Choose another layer, class or region."
+                f"The layer {name!r} doesn't influence this score: its gradient is "
+                f"{'missing' if gradient is None else 'zero everywhere'}. Choose another layer, class or region."
             )
-        activation = output.detach()
-        if name in forward_pass.capture:
-            captured = forward_pass.capture[name]
-            try:
-                activation = captured.to_map(activation, forward_pass.input_size)
-                gradient = captured.to_map(gradient, forward_pass.input_size)
-            except CannotExplain as error:
-                return error
+        gradient = captured.to_map(gradient, forward_pass.input_size) if captured else gradient
         return activation[0].float(), gradient[0].float()
 
     def _image_logits(self) -> Tensor:
@@ -427,7 +452,7 @@ class Prediction:
         described = {
             name: capture[name].describe(forward_pass.input_size)
             for name in names
-            if capture[name].output.grad_fn in self._nodes
+            if capture[name].intact and capture[name].output.grad_fn in self._nodes
         }
         return {name: Layer(name, *_size(layer)) for name, layer in described.items() if layer is not None}
 

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -54,6 +55,10 @@ def load_model(
 
 
 def _make(source: str) -> Any:
+    if not isinstance(source, str):
+        raise InvalidInput(
+            f"The model source is a {type(source).__name__}; expected text such as 'demo' or 'file.py:name'."
+        )
     if source == "demo":
         from ..demo import load_demo
 
@@ -65,11 +70,13 @@ def _make(source: str) -> Any:
             "where the function returns the network."
         )
     function = _function(_module(place, source), name, source)
+    if isinstance(function, (SegmentationModel, nn.Module)):
+        return function
     try:
         return function()
     except SegscopeError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InvalidInput(f"The model source {source!r} failed: {type(error).__name__}: {error}") from error
 
 
@@ -80,7 +87,7 @@ def _module(place: str, source: str) -> ModuleType:
         return _module_by_name(place)
     except SegscopeError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InvalidInput(f"The model source {source!r} can't be imported: {type(error).__name__}: {error}") from error
 
 
@@ -102,20 +109,23 @@ def _module_from_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     finally:
-        sys.path.remove(str(path.resolve().parent))
+        with suppress(ValueError):
+            sys.path.remove(str(path.resolve().parent))
     return module
 
 
 def _module_by_name(name: str) -> ModuleType:
     # A console script doesn't have the current folder on its path, where users keep their modules.
-    added = "" not in sys.path and str(Path.cwd()) not in sys.path
+    here = str(Path.cwd())
+    added = "" not in sys.path and here not in sys.path
     if added:
-        sys.path.insert(0, str(Path.cwd()))
+        sys.path.insert(0, here)
     try:
         return importlib.import_module(name)
     finally:
         if added:
-            sys.path.remove(str(Path.cwd()))
+            with suppress(ValueError):
+                sys.path.remove(here)
 
 
 def _function(module: ModuleType, name: str, source: str) -> Callable[[], Any]:

@@ -1,0 +1,48 @@
+"""What many tests use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import segscope
+from tests.networks import ZOO
+
+# The networks are tiny: threads would only wait for each other.
+torch.set_num_threads(1)
+
+CLASSES = ("background", "leaf", "stem", "root")
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def image() -> NDArray[np.uint8]:
+    """A picture of 40 rows and 56 columns: smooth colours and some noise."""
+    rows, columns = np.mgrid[0:40, 0:56]
+    waves = np.stack([np.sin(rows / 7 + shift) + np.cos(columns / (5 + shift)) for shift in range(3)], axis=2)
+    noise = np.random.default_rng(0).normal(0, 0.2, waves.shape)
+    return np.clip((waves + noise + 2) * 64, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def network() -> torch.nn.Module:
+    return ZOO[0].build()
+
+
+@pytest.fixture
+def model(network: torch.nn.Module) -> segscope.SegmentationModel:
+    return segscope.SegmentationModel(network, classes=CLASSES)
+
+
+@pytest.fixture
+def prediction(model: segscope.SegmentationModel, image: NDArray[np.uint8]) -> Iterator[segscope.Prediction]:
+    with model.predict(image) as prediction:
+        yield prediction
