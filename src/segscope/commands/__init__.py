@@ -1,0 +1,7 @@
+"""The commands of ``segscope``, one module for each group; none imports torch before it runs."""
+
+from __future__ import annotations
+
+from . import demo, explain, explore, predict
+
+__all__ = ["demo", "explain", "explore", "predict"]

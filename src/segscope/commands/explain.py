@@ -1,0 +1,197 @@
+"""``segscope explain``, ``layers`` and ``methods``: questions to a network, and what can be asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import InvalidInput, UnknownName
+from .options import (
+    AsJson,
+    ClassesFile,
+    ImageFile,
+    ModelSource,
+    check_image,
+    check_output,
+    class_of,
+    load,
+    read_parameters,
+    read_region,
+)
+from .report import print_json, print_line, print_table
+
+if TYPE_CHECKING:
+    from ..attribution import Attribution
+    from ..methods import Method, Parameter
+
+__all__ = ["explain", "layers", "methods"]
+
+_OUTPUTS = (".png", ".svg", ".pdf", ".npz")
+_BLANK_SIZE = (224, 224)
+
+
+def explain(
+    *,
+    image: ImageFile,
+    class_: Annotated[str, typer.Option("--class", metavar="NAME", help="The class to explain, by name or index.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="A figure (.png, .svg, .pdf) or the numbers (.npz)."),
+    ] = None,
+    model: ModelSource = "demo",
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="See segscope layers; input for the image. The method's usual place otherwise."
+        ),
+    ] = None,
+    method: Annotated[str, typer.Option(metavar="NAME", help="See segscope methods.")] = "grad-cam",
+    against: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Contrast class: why the one and not the other?")
+    ] = None,
+    score: Annotated[str, typer.Option(metavar="KIND", help="What is explained: logit or probability.")] = "logit",
+    param: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the method; may be repeated.")
+    ] = None,
+    pixel: Annotated[str | None, typer.Option(metavar="R,C", help="Ask about one pixel: row, column.")] = None,
+    box: Annotated[
+        str | None, typer.Option(metavar="T,L,B,R", help="Ask about a box: top, left, bottom, right.")
+    ] = None,
+    region: Annotated[
+        Path | None, typer.Option(metavar="MASK", help="Ask about the pixels of an image file that aren't 0.")
+    ] = None,
+    everywhere: Annotated[bool, typer.Option("--everywhere", help="Ask about the whole image.")] = False,
+    classes: ClassesFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show why an image was labelled as a class: the importance of each pixel.
+
+    Without a region, the question is about the pixels that are predicted as the class.
+    """
+    _check_explain(image, output, as_json=as_json)
+    asked = read_region(pixel=pixel, box=box, mask=region, everywhere=everywhere)
+    given = read_parameters(param or ())
+    parameters = _checked_method(method, given, score)
+    loaded = load(model, classes)
+    with loaded.predict(image) as prediction:
+        attribution = prediction.explain(
+            class_of(class_, loaded.classes),
+            asked,
+            layer=layer,
+            method=method,
+            against=None if against is None else class_of(against, loaded.classes),
+            score=score,  # type: ignore[arg-type] # checked above
+            **parameters,
+        )
+        _report(attribution, output, as_json=as_json)
+
+
+def layers(
+    *,
+    image: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[IMAGE]", help="An image to run the network on; a blank one otherwise.", show_default=False
+        ),
+    ] = None,
+    model: ModelSource = "demo",
+    classes: ClassesFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the layers that can be explained, in the order in which the network runs them."""
+    from PIL import Image
+
+    if image is not None:
+        check_image(image)
+    loaded = load(model, classes)
+    with loaded.predict(Image.new("RGB", _BLANK_SIZE) if image is None else image) as prediction:
+        found, default = list(prediction.layers.values()), prediction.default_layer
+    if as_json:
+        keys = ("name", "type", "channels", "height", "width")
+        print_json(
+            {"default_layer": default, "layers": [{key: getattr(layer, key) for key in keys} for layer in found]}
+        )
+        return
+    rows = [
+        (
+            layer.name,
+            layer.type,
+            str(layer.channels),
+            f"{layer.height}×{layer.width}",
+            "default" if layer.name == default else "",
+        )
+        for layer in found
+    ]
+    print_table(("layer", "type", "channels", "map", ""), rows, right=(2, 3))
+
+
+def methods(*, as_json: AsJson = False) -> None:
+    """List the attribution methods, with their parameters and limits."""
+    from ..methods import all_methods
+
+    known = list(all_methods().values())
+    if as_json:
+        print_json([_method_data(method) for method in known])
+        return
+    print_line("\n\n".join(_method_text(method) for method in known))
+
+
+def _check_explain(image: Path, output: Path | None, *, as_json: bool) -> None:
+    check_image(image)
+    if output is not None:
+        check_output(output, suffixes=_OUTPUTS)
+    elif not as_json:
+        raise InvalidInput(
+            "There is no output; say where to write with -o cap.png or -o cap.npz, or print numbers with --json."
+        )
+
+
+def _checked_method(name: str, given: dict[str, str], score: str) -> dict[str, Any]:
+    from ..methods import find_method
+    from ..target import SCORES
+
+    if score not in SCORES:
+        raise UnknownName("kind of score", score, SCORES)
+    return dict(find_method(name).check(given))
+
+
+def _report(attribution: Attribution, output: Path | None, *, as_json: bool) -> None:
+    written = None if output is None else str(attribution.save(output))
+    if as_json:
+        values = attribution.values
+        numbers = {"minimum": float(values.min()), "maximum": float(values.max()), "mean": float(values.mean())}
+        print_json({**attribution.provenance, "signed": attribution.signed, "values": numbers, "output": written})
+        return
+    against = f" against {attribution.against}" if attribution.against else ""
+    asked = int((attribution.region_weights > 0).sum())
+    print_line(
+        f"{written}: {attribution.class_}{against} at {attribution.layer} by {attribution.method}; "
+        f"largest importance {attribution.limit:.4g}, score {attribution.score:.4g} over {asked} pixels"
+    )
+
+
+def _method_data(method: Method) -> dict[str, Any]:
+    data = {
+        key: getattr(method, key) for key in ("name", "title", "summary", "citation", "url", "cannot", "at", "signed")
+    }
+    return {**data, "parameters": [vars(parameter) for parameter in method.parameters]}
+
+
+def _method_text(method: Method) -> str:
+    lines = [
+        f"{method.name} ({method.title}), at {'the input' if method.at == 'input' else 'a layer'}",
+        f"  {method.summary}",
+        f"  Limits: {method.cannot}",
+        f"  {method.citation} {method.url}",
+    ]
+    return "\n".join([*lines, *(f"  --param {_parameter_text(parameter)}" for parameter in method.parameters)])
+
+
+def _parameter_text(parameter: Parameter) -> str:
+    default = str(parameter.default).lower() if parameter.kind == "bool" else str(parameter.default)
+    choices = f" ({', '.join(parameter.choices)})" if parameter.choices else ""
+    ends = [end for end in (parameter.minimum, parameter.maximum) if end is not None]
+    span = f" ({' to '.join(f'{end:g}' for end in ends)})" if len(ends) == 2 else ""
+    return f"{parameter.name}={default}{choices}{span}  {parameter.description}"

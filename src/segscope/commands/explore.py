@@ -1,0 +1,103 @@
+"""``segscope serve`` and ``demo``: the explorer in the browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import ClassesFile, load, read_bytes
+from .report import print_line
+
+__all__ = ["demo", "serve"]
+
+Port = Annotated[
+    int | None, typer.Option(metavar="N", help="The port; 0 for any. Otherwise 8642, or the next that is free.")
+]
+Host = Annotated[
+    str,
+    typer.Option(metavar="ADDRESS", help="Where to listen. An address that others reach asks visitors for a token."),
+]
+Token = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="What visitors must bring; made up where it is needed and not given.")
+]
+Memory = Annotated[str, typer.Option(metavar="AMOUNT", help="Memory for kept predictions, for instance 500MB.")]
+NoOpen = Annotated[bool, typer.Option("--no-open", help="Don't open the browser.")]
+
+
+def serve(
+    *,
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="demo, module:function or file.py:function.", show_default=False)
+    ],
+    images: Annotated[Path, typer.Option(metavar="DIR", help="The images to show.")],
+    masks: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Their true masks, of the same names: class indices.")
+    ] = None,
+    classes: ClassesFile = None,
+    port: Port = None,
+    host: Host = "127.0.0.1",
+    token: Token = None,
+    memory: Memory = "2GiB",
+    no_open: NoOpen = False,
+) -> None:
+    """Explore a network on your own images, in the browser."""
+    _run(model, images, masks, classes=classes, port=port, host=host, token=token, memory=memory, browser=not no_open)
+
+
+def demo(
+    *,
+    port: Port = None,
+    host: Host = "127.0.0.1",
+    token: Token = None,
+    memory: Memory = "2GiB",
+    no_open: NoOpen = False,
+) -> None:
+    """Explore the network and the images that come with segscope, in the browser."""
+    from ..demo import DATA
+
+    _run(
+        "demo",
+        DATA / "images",
+        DATA / "masks",
+        classes=None,
+        port=port,
+        host=host,
+        token=token,
+        memory=memory,
+        browser=not no_open,
+    )
+
+
+def _run(
+    model: str,
+    images: Path,
+    masks: Path | None,
+    *,
+    classes: Path | None,
+    port: int | None,
+    host: str,
+    token: str | None,
+    memory: str,
+    browser: bool,
+) -> None:
+    kept = read_bytes(memory)
+    from ..server import Gallery
+    from ..server.launch import find_place, open_browser, serve
+
+    # What can be wrong is found out before the network is loaded, which takes longest.
+    place = find_place(host=host, port=port, token=token)
+    with place.listener:
+        gallery = Gallery(images, masks=masks)
+        for problem in gallery.problems():
+            typer.echo(f"left out: {problem.message}", err=True)
+        loaded = load(model, classes)
+
+        def announce(address: str) -> None:
+            print_line(f"segscope is ready at {address}")
+            print_line("Press Ctrl-C to end it.")
+            if browser:
+                open_browser(address)
+
+        serve(loaded, gallery, place, memory=kept, on_ready=announce)

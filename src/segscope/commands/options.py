@@ -1,0 +1,324 @@
+"""What several commands read from their command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import InvalidImage, InvalidInput
+
+if TYPE_CHECKING:
+    from ..model import SegmentationModel
+    from ..region import Region
+
+__all__ = [
+    "AsJson",
+    "ClassesFile",
+    "ImageFile",
+    "ModelSource",
+    "check_image",
+    "check_output",
+    "class_of",
+    "load",
+    "read_bytes",
+    "read_classes",
+    "read_parameters",
+    "read_region",
+]
+
+ModelSource = Annotated[
+    str,
+    typer.Option(
+        "--model", metavar="MODEL", help="demo, module:function or file.py:function; the function returns the network."
+    ),
+]
+ClassesFile = Annotated[
+    Path | None,
+    typer.Option("--classes", metavar="FILE", help="Names of the classes: JSON, or text with one name a line."),
+]
+ImageFile = Annotated[Path, typer.Argument(metavar="IMAGE", help="PNG, JPEG, WebP, TIFF or BMP.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+
+
+def load(source: str, classes_file: Path | None) -> SegmentationModel:
+    """Load a model, with the class names (and colours) of a file where one is given.
+
+    Parameters
+    ----------
+    source : str
+        As :meth:`segscope.SegmentationModel.load` takes it.
+    classes_file : Path, optional
+        As :func:`read_classes` takes it.
+
+    Returns
+    -------
+    SegmentationModel
+        The model.
+
+    Raises
+    ------
+    InvalidInput
+        When the model or the file can't be read.
+    """
+    from ..model import SegmentationModel
+
+    names, colors = (None, None) if classes_file is None else read_classes(classes_file)
+    model = SegmentationModel.load(source, classes=names)
+    return model if colors is None else _with_colors(model, colors)
+
+
+def read_classes(path: Path) -> tuple[list[str], list[str] | None]:
+    """Read the names of the classes, and their colours where the file has them.
+
+    Parameters
+    ----------
+    path : Path
+        JSON (``["a", "b"]`` or ``{"classes": [{"name": "a", "color": "#aabbcc"}, …]}``), or text with one name a line.
+
+    Returns
+    -------
+    names : list of str
+        In the order of the indices.
+    colors : list of str or None
+        ``"#RRGGBB"`` each, where every class has one.
+
+    Raises
+    ------
+    InvalidInput
+        When the file can't be read, or has another form.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it isn't UTF-8 text"
+        raise InvalidInput(f"The file of classes {str(path)!r} can't be read: {reason}.") from None
+    if path.suffix.lower() != ".json" and text.lstrip()[:1] not in ("[", "{"):
+        return [line.strip() for line in text.splitlines() if line.strip()], None
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise InvalidInput(f"The file of classes {str(path)!r} isn't valid JSON: {error}.") from None
+    return _classes_of(data, path)
+
+
+def class_of(text: str, classes: Sequence[str]) -> str | int:
+    """Return a class as it was named, or its index where a number was given and no class has that name.
+
+    Parameters
+    ----------
+    text : str
+        What was given.
+    classes : sequence of str
+        The names that exist.
+
+    Returns
+    -------
+    str or int
+        What :meth:`segscope.Prediction.explain` takes.
+    """
+    return int(text) if text not in classes and text.isascii() and text.isdigit() else text
+
+
+def check_image(path: Path) -> None:
+    """Refuse an image that isn't there, before anything else costs time.
+
+    Parameters
+    ----------
+    path : Path
+        The image.
+
+    Raises
+    ------
+    InvalidImage
+        When there is no such file.
+    """
+    if not path.is_file():
+        raise InvalidImage(
+            f"{str(path)!r} is a folder; expected an image." if path.is_dir() else f"There is no file {str(path)!r}."
+        )
+
+
+def check_output(path: Path, *, suffixes: Sequence[str]) -> None:
+    """Refuse an output file that can't be written, before anything else costs time.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    suffixes : sequence of str
+        Endings that it may have.
+
+    Raises
+    ------
+    InvalidInput
+        When it has another ending, or its folder isn't there or can't be written to.
+    """
+    if path.suffix.lower() not in suffixes:
+        came = f"ends with {path.suffix!r}" if path.suffix else "has no ending"
+        raise InvalidInput(f"The output {str(path)!r} {came}; expected {' or '.join(suffixes)}.")
+    if path.is_dir():
+        raise InvalidInput(f"The output {str(path)!r} is a folder; expected a file.")
+    if not path.parent.is_dir():
+        raise InvalidInput(f"The folder {str(path.parent)!r} of the output isn't there; make it first.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InvalidInput(f"The folder {str(path.parent)!r} of the output can't be written to.")
+
+
+def read_bytes(text: str) -> int:
+    """Read an amount of memory.
+
+    Parameters
+    ----------
+    text : str
+        For instance ``2GiB``, ``500MB`` or ``1000000``.
+
+    Returns
+    -------
+    int
+        Bytes.
+
+    Raises
+    ------
+    InvalidInput
+        When it can't be read, or is nothing.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?i?)b?", text.strip().lower())
+    amount = int(float(match[1]) * _UNITS[match[2]]) if match and match[2] in _UNITS else 0
+    if amount <= 0:
+        raise InvalidInput(f"The amount of memory is {text!r}; expected for instance 2GiB or 500MB.")
+    return amount
+
+
+def read_parameters(pairs: Iterable[str]) -> dict[str, str]:
+    """Read a method's parameters.
+
+    Parameters
+    ----------
+    pairs : iterable of str
+        ``name=value`` each.
+
+    Returns
+    -------
+    dict
+        The values as text, by name.
+
+    Raises
+    ------
+    InvalidInput
+        When one has another form, or a name comes twice.
+    """
+    parameters: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise InvalidInput(f"The parameter is {pair!r}; expected name=value.")
+        if name.strip() in parameters:
+            raise InvalidInput(f"The parameter {name.strip()!r} is given twice.")
+        parameters[name.strip()] = value.strip()
+    return parameters
+
+
+def read_region(*, pixel: str | None, box: str | None, mask: Path | None, everywhere: bool) -> Region | None:
+    """Read the region from the four options that can give one.
+
+    Parameters
+    ----------
+    pixel : str, optional
+        ``R,C``.
+    box : str, optional
+        ``T,L,B,R``.
+    mask : Path, optional
+        An image file, as large as the image; the pixels that aren't 0 are asked about.
+    everywhere : bool
+        The whole image.
+
+    Returns
+    -------
+    Region or None
+        None for the pixels predicted as the class.
+
+    Raises
+    ------
+    InvalidInput
+        When several are given, or one can't be read.
+    """
+    from ..region import Region
+
+    given = [
+        f"--{name}"
+        for name, value in (("pixel", pixel), ("box", box), ("region", mask), ("everywhere", everywhere))
+        if value
+    ]
+    if len(given) > 1:
+        raise InvalidInput(f"{' and '.join(given)} were given; expected one region at most.")
+    if pixel is not None:
+        row, column = _whole_numbers(pixel, 2, "--pixel", "ROW,COLUMN")
+        return Region.pixel(row, column)
+    if box is not None:
+        top, left, bottom, right = _whole_numbers(box, 4, "--box", "TOP,LEFT,BOTTOM,RIGHT")
+        return Region.box(top, left, bottom, right)
+    if mask is not None:
+        return _region_from_file(mask)
+    return Region.everywhere() if everywhere else None
+
+
+def _with_colors(model: SegmentationModel, colors: list[str]) -> SegmentationModel:
+    return type(model)(
+        model.network,
+        classes=model.classes,
+        colors=colors,
+        preprocess=model.preprocess,
+        layers=model.layers,
+        output=model._output,  # noqa: SLF001  # the model's other options stay as they are
+        channels_last=model._channels_last,  # noqa: SLF001  # likewise
+        name=model.name,
+    )
+
+
+def _whole_numbers(text: str, count: int, option: str, form: str) -> list[int]:
+    parts = text.split(",")
+    if len(parts) != count or not all(re.fullmatch(r"\s*-?\d{1,9}\s*", part) for part in parts):
+        raise InvalidInput(f"{option} is {text!r}; expected {form} in whole numbers.")
+    return [int(part) for part in parts]
+
+
+def _region_from_file(path: Path) -> Region:
+    import numpy as np
+    from PIL import Image
+
+    from ..region import Region
+
+    check_image(path)
+    try:
+        with Image.open(path) as image:
+            values = np.asarray(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InvalidImage(f"The region mask {str(path)!r} can't be read as an image: {error}.") from None
+    if values.ndim != 2:
+        raise InvalidImage(
+            f"The region mask {str(path)!r} has {values.shape[2]} channels; expected one, with 0 outside the region "
+            "and anything else inside."
+        )
+    return Region.mask(values != 0)
+
+
+def _classes_of(data: Any, path: Path) -> tuple[list[str], list[str] | None]:
+    entries = data.get("classes") if isinstance(data, dict) else data
+    entries = (
+        [{"name": entry} if isinstance(entry, str) else entry for entry in entries] if isinstance(entries, list) else []
+    )
+    if not entries or not all(isinstance(entry, dict) and isinstance(entry.get("name"), str) for entry in entries):
+        raise InvalidInput(
+            f"The file of classes {str(path)!r} has another form; expected "
+            '["name", …] or {"classes": [{"name": …, "color": …}, …]}.'
+        )
+    colors = [entry.get("color") for entry in entries]
+    return [entry["name"] for entry in entries], colors if all(isinstance(color, str) for color in colors) else None

@@ -1,0 +1,8 @@
+"""The explorer's server: an HTTP API over one model and its images, and the page that uses it."""
+
+from __future__ import annotations
+
+from .app import create_app
+from .gallery import Gallery
+
+__all__ = ["Gallery", "create_app"]

@@ -1,0 +1,78 @@
+"""Importance maps: the answers to what a visitor asks about an image."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from fastapi import APIRouter, Request
+
+from ...attribution import Attribution
+from ...methods import find_method
+from ...prediction import Prediction
+from ..gallery import GalleryImage
+from ..npy import NpyResponse, to_npy
+from ..regions import read_region
+from ..schemas import AttributionHeader, AttributionRequest, to_json
+from .shared import ImageOf, SessionOf, binary
+
+__all__ = ["HEADER", "router"]
+
+HEADER = "X-Segscope-Attribution"
+
+router = APIRouter(tags=["attributions"])
+
+_HEADERS = {
+    HEADER: {
+        "description": "What the map answers, as JSON in ASCII.",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/AttributionHeader"}}},
+    }
+}
+
+
+@router.post(
+    "/images/{image_id}/attribution",
+    summary="Why was it labelled so?",
+    response_class=NpyResponse,
+    responses=binary("Raw importance of each pixel, float32, height×width.", headers=_HEADERS),
+)
+async def post_attribution(
+    request: Request, session: SessionOf, image: ImageOf, question: AttributionRequest
+) -> NpyResponse:
+    """Return how much each place of a layer mattered for the score of a class over a region, in the image's pixels."""
+    return await session.work.on_network(request, lambda: _answer(session.prediction(image), image, question))
+
+
+def _answer(prediction: Prediction, image: GalleryImage, question: AttributionRequest) -> NpyResponse:
+    start = time.perf_counter()
+    # Names are checked by the method before they become keywords, some of which have another meaning.
+    parameters = find_method(question.method).check(question.parameters)
+    attribution = prediction.explain(
+        question.class_,
+        read_region(question.region, size=(image.height, image.width)),
+        layer=question.layer,
+        method=question.method,
+        against=question.against,
+        score=question.score,
+        **parameters,
+    )
+    body = to_npy(attribution.values)
+    header = _describe(attribution, milliseconds=(time.perf_counter() - start) * 1000)
+    return NpyResponse(body, headers={HEADER: json.dumps(to_json(header), separators=(",", ":"))})
+
+
+def _describe(attribution: Attribution, *, milliseconds: float) -> AttributionHeader:
+    height, width = attribution.map.shape
+    return AttributionHeader.model_validate(
+        {
+            "class": attribution.class_,
+            "layer": attribution.layer,
+            "method": attribution.method,
+            "signed": attribution.signed,
+            "map_height": height,
+            "map_width": width,
+            "region_pixels": int((attribution.region_weights > 0).sum()),
+            "score_value": attribution.score,
+            "milliseconds": round(milliseconds, 3),
+        }
+    )

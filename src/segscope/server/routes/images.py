@@ -1,0 +1,91 @@
+"""The images: the gallery's list, uploads, and pictures for display."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from ..errors import WrongType
+from ..gallery import GalleryImage
+from ..schemas import ImageList, ImageProblem, ImageRecord
+from .shared import ImageOf, SessionOf, binary
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["images"])
+
+_UPLOAD_BODY = {
+    "requestBody": {
+        "description": "The file itself: PNG, JPEG, WebP, TIFF or BMP.",
+        "required": True,
+        "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@router.get("/images", summary="All images")
+def get_images(session: SessionOf) -> ImageList:
+    """Return the images, uploads first, and the files that can't be used, with the reason."""
+    return ImageList(
+        images=[ImageRecord.model_validate(image) for image in session.gallery.images()],
+        problems=[ImageProblem.model_validate(problem) for problem in session.gallery.problems()],
+    )
+
+
+@router.post("/images", status_code=201, summary="Upload an image", openapi_extra=_UPLOAD_BODY)
+async def post_image(
+    request: Request,
+    session: SessionOf,
+    name: Annotated[str, Query(description="The file's name, for display.")] = "upload",
+    content_type: Annotated[str, Header(include_in_schema=False)] = "",
+) -> ImageRecord:
+    """Take an image into memory, where it stays until the server ends or newer uploads need the room."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if not kind.startswith("image/") and kind != "application/octet-stream":
+        raise WrongType(f"The body's Content-Type is {kind!r}; expected image/png, image/jpeg or another image type.")
+    data = await request.body()
+    image = await session.work.on_pictures(request, lambda: session.gallery.add(data, name))
+    return ImageRecord.model_validate(image)
+
+
+@router.get(
+    "/images/{image_id}/picture",
+    summary="An image for display",
+    response_class=Response,
+    responses=binary("The image, upright.", "image/png", "image/jpeg"),
+)
+async def get_picture(request: Request, session: SessionOf, image: ImageOf) -> Response:
+    """Return the image as a file that every browser shows, turned upright."""
+
+    def encode() -> Response:
+        data, kind = session.gallery.picture(image)
+        return Response(data, media_type=kind)
+
+    return await _unless_known(request, session, image, encode)
+
+
+@router.get(
+    "/images/{image_id}/thumbnail",
+    summary="A small picture",
+    response_class=Response,
+    responses=binary("The image within 192×192 pixels.", "image/jpeg"),
+)
+async def get_thumbnail(request: Request, session: SessionOf, image: ImageOf) -> Response:
+    """Return the image within 192×192 pixels."""
+    return await _unless_known(
+        request, session, image, lambda: Response(session.gallery.thumbnail(image), media_type="image/jpeg")
+    )
+
+
+async def _unless_known(
+    request: Request, session: SessionOf, image: GalleryImage, encode: Callable[[], Response]
+) -> Response:
+    """Encode a picture, unless the visitor's browser has it already."""
+    headers = {"ETag": f'"{image.version}"', "Cache-Control": "private, no-cache"}
+    if headers["ETag"] in request.headers.get("If-None-Match", ""):
+        return Response(status_code=304, headers=headers)
+    response = await session.work.on_pictures(request, encode)
+    response.headers.update(headers)
+    return response

@@ -1,0 +1,25 @@
+"""The model: its classes and the methods that explain it."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from ...methods import all_methods
+from ..schemas import ClassDescription, MethodDescription, ModelDescription
+from .shared import SessionOf
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["model"])
+
+
+@router.get("/model", summary="The model, its classes and the methods")
+async def get_model(request: Request, session: SessionOf) -> ModelDescription:
+    """Return the model's name and classes, and every method with a description of its parameters."""
+    await session.work.on_network(request, session.learn_classes)
+    pairs = enumerate(zip(session.model.classes, session.model.colors, strict=True))
+    return ModelDescription(
+        name=session.model.name,
+        classes=[ClassDescription(index=index, name=name, color=color) for index, (name, color) in pairs],
+        methods=[MethodDescription.model_validate(method) for method in all_methods().values()],
+    )

@@ -1,0 +1,53 @@
+"""What several resources need."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Path, Request
+
+from ..gallery import GalleryImage
+from ..npy import NPY
+from ..session import Session
+
+__all__ = ["ImageOf", "SessionOf", "binary", "find_image", "session_of"]
+
+
+def session_of(request: Request) -> Session:
+    """Return what all visitors of the server share."""
+    session: Session = request.app.state.session
+    return session
+
+
+SessionOf = Annotated[Session, Depends(session_of)]
+
+
+def find_image(
+    session: SessionOf, image_id: Annotated[str, Path(description="The image's opaque id.")]
+) -> GalleryImage:
+    """Return the image that the address names."""
+    return session.gallery.find(image_id)
+
+
+ImageOf = Annotated[GalleryImage, Depends(find_image)]
+
+
+def binary(description: str, *media_types: str, **further: Any) -> dict[int | str, dict[str, Any]]:
+    """Describe a response that isn't JSON, for the schema.
+
+    Parameters
+    ----------
+    description : str
+        What it holds.
+    *media_types : str
+        ``application/x-npy`` when none is given.
+    **further
+        Other fields of an OpenAPI response.
+
+    Returns
+    -------
+    dict
+        For the ``responses`` of a route.
+    """
+    content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in media_types or (NPY,)}
+    return {200: {"description": description, "content": content, **further}}

@@ -1,0 +1,297 @@
+"""The shapes of what travels between server and page; the published schema is made of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+
+__all__ = [
+    "AttributionHeader",
+    "AttributionRequest",
+    "BoxRegion",
+    "ClassDescription",
+    "ClassSummary",
+    "CombinedRegion",
+    "ErrorBody",
+    "ErrorDescription",
+    "ErrorsRegion",
+    "EverywhereRegion",
+    "ImageList",
+    "ImageProblem",
+    "ImageRecord",
+    "LayerDescription",
+    "MaskRegion",
+    "MethodDescription",
+    "ModelDescription",
+    "OtherRegion",
+    "ParameterDescription",
+    "PixelRegion",
+    "PolygonRegion",
+    "PredictedRegion",
+    "PredictionSummary",
+    "RegionBody",
+    "TrueRegion",
+    "to_json",
+]
+
+# The whole numbers that JavaScript and 64-bit integers both hold; anything further could only be a mistake.
+_LARGEST = 2**53 - 1
+
+Whole: TypeAlias = Annotated[StrictInt, Field(ge=-_LARGEST, le=_LARGEST)]
+Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False, strict=True)]
+Value: TypeAlias = StrictBool | Whole | Number | StrictStr
+ClassReference: TypeAlias = StrictStr | Whole
+
+
+class _Sent(BaseModel):
+    """What the server sends."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class _Received(BaseModel):
+    """What the server receives: nothing beyond the fields that are described."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ErrorDescription(_Sent):
+    """What went wrong."""
+
+    code: str = Field(description="For programs, in kebab-case.", examples=["unknown-name"])
+    message: str = Field(description="For people: what is wrong, what came, what was expected, what to do.")
+
+
+class ErrorBody(_Sent):
+    """The body of every failure."""
+
+    error: ErrorDescription
+
+
+class ClassDescription(_Sent):
+    """A class of the model."""
+
+    index: int
+    name: str
+    color: str = Field(description="#RRGGBB, the same everywhere.")
+
+
+class ParameterDescription(_Sent):
+    """A setting of a method, from which the page draws a control."""
+
+    name: str
+    kind: Literal["bool", "int", "float", "choice"]
+    default: bool | int | float | str
+    description: str
+    minimum: float | None
+    maximum: float | None
+    step: float | None
+    choices: tuple[str, ...]
+    unit: str
+
+
+class MethodDescription(_Sent):
+    """An attribution method."""
+
+    name: str
+    title: str
+    summary: str
+    citation: str
+    url: str
+    cannot: str = Field(description="What the method can't tell, or where it misleads.")
+    at: Literal["layer", "input"] = Field(description="Where it is used by default.")
+    signed: bool = Field(description="Whether negative values occur with default parameters.")
+    parameters: tuple[ParameterDescription, ...]
+
+
+class ModelDescription(_Sent):
+    """The model, and how it can be asked."""
+
+    name: str
+    classes: list[ClassDescription]
+    methods: list[MethodDescription]
+
+
+class ImageRecord(_Sent):
+    """An image that can be chosen."""
+
+    id: str = Field(description="Opaque; the same whenever the same file is served.")
+    name: str
+    width: int
+    height: int
+    has_truth: bool
+
+
+class ImageProblem(_Sent):
+    """A file that can't be used."""
+
+    name: str
+    message: str
+
+
+class ImageList(_Sent):
+    """All images, and the files that can't be used."""
+
+    images: list[ImageRecord]
+    problems: list[ImageProblem]
+
+
+class ClassSummary(_Sent):
+    """How much of an image was labelled as a class, and how well."""
+
+    index: int
+    name: str
+    share: float = Field(description="Share of the image's pixels.", ge=0, le=1)
+    iou: float | None = Field(
+        description="Intersection over union; null without a true mask, or where neither mask has the class.",
+        ge=0,
+        le=1,
+    )
+
+
+class LayerDescription(_Sent):
+    """A layer whose output is a map."""
+
+    name: str
+    type: str
+    channels: int
+    height: int
+    width: int
+
+
+class PredictionSummary(_Sent):
+    """What the network made of an image, in numbers."""
+
+    image: ImageRecord
+    classes: list[ClassSummary]
+    layers: list[LayerDescription] = Field(description="In forward order.")
+    default_layer: str
+    confidence: float = Field(description="Mean over the pixels of the largest class probability.", ge=0, le=1)
+
+
+class AttributionHeader(_Sent):
+    """The header X-Segscope-Attribution: what the map beside it answers."""
+
+    class_: str = Field(alias="class")
+    layer: str
+    method: str
+    signed: bool = Field(description="Whether negative values have a meaning.")
+    map_height: int = Field(description="Height of the map at the layer's own resolution.")
+    map_width: int = Field(description="Width of the map at the layer's own resolution.")
+    region_pixels: int = Field(description="Pixels asked about.")
+    score_value: float = Field(description="The score that is explained.")
+    milliseconds: float = Field(description="Time that the answer took, waiting aside.")
+
+
+class EverywhereRegion(_Received):
+    """The whole image."""
+
+    kind: Literal["everywhere"]
+
+
+class PredictedRegion(_Received):
+    """The pixels predicted as a class."""
+
+    kind: Literal["predicted"]
+    class_: ClassReference = Field(alias="class")
+
+
+class PixelRegion(_Received):
+    """One pixel, counted from 0 at the top left."""
+
+    kind: Literal["pixel"]
+    row: Whole
+    column: Whole
+
+
+class BoxRegion(_Received):
+    """Rows top to bottom - 1, columns left to right - 1."""
+
+    kind: Literal["box"]
+    top: Whole
+    left: Whole
+    bottom: Whole
+    right: Whole
+
+
+class PolygonRegion(_Received):
+    """The pixels whose centre lies inside; corners are [row, column], and pixel i covers [i, i + 1)."""
+
+    kind: Literal["polygon"]
+    points: Annotated[list[tuple[Number, Number]], Field(min_length=3, max_length=1000)]
+
+
+class TrueRegion(_Received):
+    """The pixels that are a class by the true mask."""
+
+    kind: Literal["true"]
+    class_: ClassReference = Field(alias="class")
+
+
+class ErrorsRegion(_Received):
+    """The pixels that the network got wrong about a class, by the true mask."""
+
+    kind: Literal["errors"]
+    class_: ClassReference = Field(alias="class")
+    error: Literal["any", "false-positive", "false-negative"] = "any"
+
+
+class CombinedRegion(_Received):
+    """The pixels in all, or in any, of some regions."""
+
+    kind: Literal["and", "or"]
+    regions: Annotated[list[RegionBody], Field(min_length=1, max_length=64)]
+
+
+class OtherRegion(_Received):
+    """The pixels outside a region."""
+
+    kind: Literal["not"]
+    region: RegionBody
+
+
+class MaskRegion(_Received):
+    """The pixels marked in a mask: row by row, the lengths of runs of unmarked and marked pixels, unmarked first."""
+
+    kind: Literal["mask"]
+    size: tuple[Annotated[Whole, Field(ge=1)], Annotated[Whole, Field(ge=1)]] = Field(description="Height and width.")
+    runs: list[Annotated[Whole, Field(ge=0)]]
+
+
+RegionBody: TypeAlias = Annotated[
+    EverywhereRegion
+    | PredictedRegion
+    | PixelRegion
+    | BoxRegion
+    | PolygonRegion
+    | TrueRegion
+    | ErrorsRegion
+    | CombinedRegion
+    | OtherRegion
+    | MaskRegion,
+    Field(discriminator="kind"),
+]
+
+
+class AttributionRequest(_Received):
+    """A question: why is this region labelled as this class (and not as another)?"""
+
+    class_: ClassReference = Field(alias="class", description="Name or index.", examples=["cap"])
+    against: ClassReference | None = Field(default=None, description="The contrast class.")
+    region: RegionBody | None = Field(default=None, description="Null: the pixels predicted as the class.")
+    layer: StrictStr | None = Field(
+        default=None, description="Null: the method's usual place.", examples=["aggregation_conv"]
+    )
+    method: StrictStr = Field(default="grad-cam", description="A name from the model's methods.")
+    score: Literal["logit", "probability"] = Field(default="logit", description="What is averaged over the region.")
+    parameters: dict[str, Value] = Field(default_factory=dict, description="The method's own settings.")
+
+
+def to_json(body: BaseModel) -> dict[str, Any]:
+    """Return a body as the data that came, with the names that travel."""
+    return body.model_dump(by_alias=True, mode="json")
+
+
+for _recursive in (CombinedRegion, OtherRegion, AttributionRequest):
+    _recursive.model_rebuild()

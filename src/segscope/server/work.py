@@ -1,0 +1,98 @@
+"""Where the server's heavy work runs: beside the event loop, and only for visitors who still wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from .errors import VisitorGone
+
+__all__ = ["Work"]
+
+Result = TypeVar("Result")
+
+
+class Work:
+    """Threads for work that blocks.
+
+    The network has one thread: it uses all cores by itself, and a second question at the same time would only slow both
+    down. Requests wait their turn in the order in which they came, and one whose visitor leaves before its turn is
+    dropped at once, without costing any time. Decoding pictures has threads of its own: few, since each may need much
+    memory.
+    """
+
+    def __init__(self) -> None:
+        self._network = ThreadPoolExecutor(1, thread_name_prefix="network")
+        self._pictures = ThreadPoolExecutor(2, thread_name_prefix="pictures")
+
+    async def on_network(self, request: Request, function: Callable[[], Result]) -> Result:
+        """Run a function that uses the network.
+
+        Parameters
+        ----------
+        request : Request
+            Whose answer it is; its body must have been read.
+        function : callable
+            What to run.
+
+        Returns
+        -------
+        Result
+            What it returned.
+
+        Raises
+        ------
+        VisitorGone
+            When the visitor left first.
+        """
+        return await _run(self._network, request, function)
+
+    async def on_pictures(self, request: Request, function: Callable[[], Result]) -> Result:
+        """Run a function that decodes or encodes pictures.
+
+        Parameters
+        ----------
+        request, function
+            As for :meth:`on_network`.
+
+        Returns
+        -------
+        Result
+            What the function returned.
+
+        Raises
+        ------
+        VisitorGone
+            When the visitor left first.
+        """
+        return await _run(self._pictures, request, function)
+
+    def close(self) -> None:
+        """Take no more work, and drop what waits."""
+        for pool in (self._network, self._pictures):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def _run(pool: ThreadPoolExecutor, request: Request, function: Callable[[], Result]) -> Result:
+    job = asyncio.wrap_future(pool.submit(function))
+    departure = asyncio.ensure_future(_departure(request))
+    try:
+        either: set[asyncio.Future[Any]] = {job, departure}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not job.done():
+            raise VisitorGone("The visitor left before the answer was ready.")
+        return job.result()
+    finally:
+        # Cancelling takes a job that hasn't begun out of the queue; one that has runs on, and is forgotten.
+        job.cancel()
+        departure.cancel()
+
+
+async def _departure(request: Request) -> None:
+    """Return when the visitor closes the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,195 @@
+"""A real server, a real Chromium, and a page whose console errors fail the test."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from segscope.server.page import STATIC
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright isn't installed")
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-dev-shm-usage"]
+CLASSES = ("ground", "sky", "barn", "lawn")
+
+NETWORK = '''
+import torch
+from torch import nn
+
+# A colour for each class; a pixel belongs to the nearest.
+COLOURS = torch.tensor([[0.5, 0.4, 0.3], [0.4, 0.6, 0.95], [0.8, 0.2, 0.15], [0.25, 0.65, 0.2]])
+
+
+class Farm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.smooth = nn.Conv2d(3, 6, 3, stride=2, padding=1)
+        self.relu = nn.ReLU(inplace=True)
+        self.classifier = nn.Conv2d(6, 4, 1)
+        with torch.no_grad():
+            self.smooth.weight.zero_()
+            self.smooth.bias.zero_()
+            for channel in range(6):
+                self.smooth.weight[channel, channel % 3] = 1 / 9
+            self.classifier.weight.zero_()
+            self.classifier.weight[:, :3, 0, 0] = 20 * COLOURS
+            self.classifier.bias.copy_(-10 * (COLOURS ** 2).sum(1))
+
+    def forward(self, images):
+        return self.classifier(self.relu(self.smooth(images)))
+
+
+def build():
+    return Farm()
+'''
+
+
+@dataclass
+class Site:
+    """A running server."""
+
+    address: str
+    folder: Path
+
+
+@dataclass
+class Console:
+    """What the page complained about, and what a test expects it to."""
+
+    errors: list[str] = field(default_factory=list)
+    expected: list[str] = field(default_factory=list)
+
+    def surprises(self) -> list[str]:
+        return [error for error in self.errors if not any(re.search(pattern, error) for pattern in self.expected)]
+
+
+def photograph(seed: int, *, height: int = 120, width: int = 160) -> tuple[Image.Image, np.ndarray[Any, Any]]:
+    """A barn on a lawn under the sky, with light, texture, blur and noise; and its true mask."""
+    generator = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:height, 0:width]
+    truth = np.where(rows < height * (0.45 + 0.05 * np.sin(columns / 25 + seed)), 1, 3).astype(np.uint8)
+    left = 30 + int(generator.integers(0, 60))
+    truth[50:90, left : left + 45] = 2
+    colours = np.array([[128, 102, 76], [102, 153, 242], [204, 51, 38], [64, 166, 51]], dtype=float)
+    coarse = Image.fromarray(generator.integers(0, 255, (height // 4, width // 4), dtype=np.uint8))
+    texture = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), dtype=float)[..., None]
+    pixels = colours[truth] * (0.9 + 0.2 * texture / 255) + generator.normal(0, 8, (height, width, 3))
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.7)), truth
+
+
+def chromium() -> str | None:
+    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str) -> Iterator[Site]:
+    """Run the command line's server until the block ends."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "segscope.cli", *arguments, "--port", "0", "--no-open"]
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as server:
+        try:
+            assert server.stdout is not None
+            said = [server.stdout.readline()]
+            while "ready at" not in said[-1]:
+                assert said[-1], "".join(said)
+                said.append(server.stdout.readline())
+            yield Site(said[-1].split()[-1], folder)
+        finally:
+            server.terminate()
+            server.wait(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    path = chromium()
+    if path is None:
+        pytest.skip(f"no Chromium was found (looked for {', '.join(BROWSERS)})")
+    if not (STATIC / "index.html").is_file():
+        pytest.skip("the page isn't built; run npm ci && npm run build in web/")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder: a network of their own, three photographs, two masks, and a file that is no image."""
+    folder = tmp_path_factory.mktemp("farm")
+    (folder / "network.py").write_text(NETWORK)
+    (folder / "classes.txt").write_text("\n".join(CLASSES))
+    (folder / "images").mkdir()
+    (folder / "masks").mkdir()
+    for number in range(3):
+        picture, truth = photograph(number)
+        picture.save(folder / "images" / f"farm{number}.png")
+        if number < 2:
+            Image.fromarray(truth).save(folder / "masks" / f"farm{number}.png")
+    (folder / "images" / "notes.png").write_text("not an image")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def site(farm: Path, browser: Any) -> Iterator[Site]:  # noqa: ARG001  # no server where there is no browser
+    arguments = ["network.py:build", "--images", "images", "--masks", "masks", "--classes", "classes.txt"]
+    with serving(farm, "serve", *arguments) as site:
+        yield site
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console()
+
+
+@pytest.fixture
+def new_page(browser: Any, console: Console) -> Iterator[Callable[..., Any]]:
+    """Open pages which fail the test by any error in their console, and by any request to another host."""
+    contexts: list[Any] = []
+
+    def open_page(**options: Any) -> Any:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 720}, "reduced_motion": "reduce", **options})
+        context.set_default_timeout(30_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: console.errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: console.errors.append(str(error)))
+        page.on("request", lambda request: _check_host(request.url, console))
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert console.surprises() == []
+
+
+@pytest.fixture
+def page(new_page: Callable[..., Any], site: Site) -> Any:
+    """The page on the farm, with its first map."""
+    page = new_page()
+    page.goto(site.address)
+    wait_for_map(page)
+    return page
+
+
+def wait_for_map(page: Any, state: str = "ready") -> None:
+    page.wait_for_selector(f'[data-testid="importance"][data-state="{state}"]')
+
+
+def _check_host(address: str, console: Console) -> None:
+    if not re.match(r"(http://(127\.0\.0\.1|localhost)[:/]|blob:|data:)", address):
+        console.errors.append(f"a request to another host: {address}")
