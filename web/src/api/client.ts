@@ -1,0 +1,115 @@
+/** The server's routes, each one function; every failure is an ApiError. */
+
+import { parseNpy, type NpyArray } from "./npy";
+import type { AttributionHeader, AttributionRequest, ErrorBody, ImageList, ImageRecord, Model, Prediction } from "./types";
+
+export class ApiError extends Error {
+  readonly code: string;
+  readonly status: number;
+
+  constructor(code: string, message: string, status: number) {
+    super(message);
+    this.name = "ApiError";
+    this.code = code;
+    this.status = status;
+  }
+}
+
+/** Relative to the page, so that a path in front of it does no harm. */
+const ROOT = "./api";
+
+function imageAddress(id: string, resource: string): string {
+  return `${ROOT}/images/${encodeURIComponent(id)}/${resource}`;
+}
+
+function isErrorBody(body: unknown): body is ErrorBody {
+  if (typeof body !== "object" || body === null || !("error" in body)) return false;
+  const { error } = body;
+  return typeof error === "object" && error !== null && "code" in error && "message" in error;
+}
+
+async function failure(response: Response): Promise<ApiError> {
+  const body: unknown = await response.json().catch(() => null);
+  if (isErrorBody(body)) return new ApiError(body.error.code, body.error.message, response.status);
+  return new ApiError("unexpected-answer", `The server answered with status ${response.status}. Its log says more.`, response.status);
+}
+
+/** Ask the server; a cancelled request rejects with an AbortError, all else that fails with an ApiError. */
+async function request(address: string, init: RequestInit): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(address, init);
+  } catch (error) {
+    if (init.signal?.aborted === true) throw error;
+    throw new ApiError("no-connection", "The server doesn't answer. Start it again with “segscope serve”, then retry.", 0);
+  }
+  if (!response.ok) throw await failure(response);
+  return response;
+}
+
+async function getJson<T>(address: string, signal: AbortSignal): Promise<T> {
+  const response = await request(address, { signal });
+  return (await response.json()) as T;
+}
+
+async function getArray(address: string, signal: AbortSignal): Promise<NpyArray> {
+  const response = await request(address, { signal });
+  return parseNpy(await response.arrayBuffer());
+}
+
+export function getModel(signal: AbortSignal): Promise<Model> {
+  return getJson(`${ROOT}/model`, signal);
+}
+
+export function getImages(signal: AbortSignal): Promise<ImageList> {
+  return getJson(`${ROOT}/images`, signal);
+}
+
+export function getPrediction(id: string, signal: AbortSignal): Promise<Prediction> {
+  return getJson(imageAddress(id, "prediction"), signal);
+}
+
+/** Class indices H×W. */
+export function getMask(id: string, signal: AbortSignal): Promise<NpyArray> {
+  return getArray(imageAddress(id, "mask"), signal);
+}
+
+/** Class indices H×W as drawn by hand; only where the image's record says that it has them. */
+export function getTruth(id: string, signal: AbortSignal): Promise<NpyArray> {
+  return getArray(imageAddress(id, "truth"), signal);
+}
+
+export function thumbnailAddress(id: string): string {
+  return imageAddress(id, "thumbnail");
+}
+
+/** The image as it is shown, EXIF rotation applied. */
+export async function getPicture(id: string, signal: AbortSignal): Promise<ImageBitmap> {
+  const response = await request(imageAddress(id, "picture"), { signal });
+  return createImageBitmap(await response.blob());
+}
+
+export interface AttributionAnswer {
+  header: AttributionHeader;
+  values: NpyArray;
+}
+
+export async function getAttribution(id: string, body: AttributionRequest, signal: AbortSignal): Promise<AttributionAnswer> {
+  const response = await request(imageAddress(id, "attribution"), {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+    signal,
+  });
+  const header = response.headers.get("X-Segscope-Attribution");
+  if (header === null) throw new ApiError("unexpected-answer", "The server sent a map without saying where it came from.", response.status);
+  return { header: JSON.parse(header) as AttributionHeader, values: parseNpy(await response.arrayBuffer()) };
+}
+
+/** Send one photograph; it lives as long as the server's session. */
+export async function postImage(file: File): Promise<ImageRecord> {
+  const address = `${ROOT}/images?name=${encodeURIComponent(file.name)}`;
+  const headers = { "Content-Type": file.type || "application/octet-stream" };
+  const response = await request(address, { method: "POST", headers, body: file });
+  return (await response.json()) as ImageRecord;
+}

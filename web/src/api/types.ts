@@ -1,0 +1,21 @@
+/** The shapes that travel between server and page, by the names that the page uses; generated from the server's schema. */
+
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+export type ParameterSpec = Schemas["ParameterDescription"];
+export type ParameterValue = ParameterSpec["default"];
+export type MethodSpec = Schemas["MethodDescription"];
+export type ModelClass = Schemas["ClassDescription"];
+export type Model = Schemas["ModelDescription"];
+export type ImageRecord = Schemas["ImageRecord"];
+export type ImageProblem = Schemas["ImageProblem"];
+export type ImageList = Schemas["ImageList"];
+export type ClassResult = Schemas["ClassSummary"];
+export type Layer = Schemas["LayerDescription"];
+export type Prediction = Schemas["PredictionSummary"];
+export type AttributionRequest = Required<Schemas["AttributionRequest"]>;
+export type WireRegion = NonNullable<AttributionRequest["region"]>;
+export type AttributionHeader = Schemas["AttributionHeader"];
+export type ErrorBody = Schemas["ErrorBody"];

@@ -1,0 +1,61 @@
+import { describe, expect, it } from "vitest";
+import { decodeChoice, encodeChoice } from "./address";
+import { INITIAL, type Choice } from "./choice";
+
+const full: Choice = {
+  image: "a b&c=d/é",
+  class: "cap",
+  against: "stipe",
+  layer: "block5_conv3",
+  method: "grad-cam",
+  parameters: { relu: false, sigma: 0.25, mode: "a,b" },
+  score: "probability",
+  region: { kind: "box", top: 1, left: 2, bottom: 30, right: 40 },
+  mask: "errors",
+  map: "alone",
+  opacity: 0.35,
+  sequential: "cividis",
+  diverging: "purple-orange",
+  bound: 4.3e-5,
+  view: { zoom: 2.5, row: 100.25, column: 40.5 },
+};
+
+describe("address", () => {
+  it("brings back every choice", () => {
+    expect(decodeChoice(`#${encodeChoice(full)}`)).toEqual(full);
+  });
+
+  it("leaves out what is as it was at first", () => {
+    expect(encodeChoice(INITIAL)).toBe("");
+    expect(decodeChoice("")).toEqual(INITIAL);
+    expect(encodeChoice({ ...INITIAL, image: "m1", region: { kind: "pixel", row: 3, column: 4 } })).toBe("image=m1&region=pixel:3,4");
+  });
+
+  it.each(["everywhere", "predicted", "true", "errors"] as const)("brings back the region %s", (kind) => {
+    expect(decodeChoice(encodeChoice({ ...INITIAL, region: { kind } })).region).toEqual({ kind });
+  });
+
+  it.each([
+    "region=box:1,2",
+    "region=box:5,5,5,9",
+    "region=pixel:-1,2",
+    "region=pixel:1.5,2",
+    "region=nonsense",
+    "opacity=-3",
+    "opacity=x",
+    "bound=0",
+    "bound=Infinity",
+    "view=0.1,2,3",
+    "view=NaN,2,3",
+    "view=2",
+    "score=p",
+    "map=&mask=x&sequential=jet",
+    "%E0%A4%A",
+  ])("takes nonsense (%s) for nothing", (text) => {
+    expect(decodeChoice(`#${text}`)).toEqual(INITIAL);
+  });
+
+  it("caps the opacity", () => {
+    expect(decodeChoice("#opacity=7").opacity).toBe(1);
+  });
+});

@@ -1,0 +1,94 @@
+/** A choice as the text behind the “#” of the page's address, and back. What is as it was at first is left out. */
+
+import type { ParameterValue } from "../api/types";
+import { DIVERGING, SEQUENTIAL } from "../colour/maps";
+import type { Region } from "../geometry/region";
+import type { View } from "../geometry/view";
+import { INITIAL, SCORES, SHOWN_MAPS, SHOWN_MASKS, type Choice } from "./choice";
+
+const NAMES = ["image", "class", "against", "layer", "method"] as const;
+const PARAMETER_PREFIX = "method.";
+
+function encodeRegion(region: Region): string {
+  if (region.kind === "pixel") return `pixel:${region.row},${region.column}`;
+  if (region.kind === "box") return `box:${region.top},${region.left},${region.bottom},${region.right}`;
+  return region.kind;
+}
+
+function decodeRegion(text: string): Region | null {
+  if (text === "everywhere" || text === "predicted" || text === "true" || text === "errors") return { kind: text };
+  const match = /^(pixel|box):(\d+(?:,\d+)*)$/.exec(text);
+  const [first, second, third, fourth] = match?.[2]?.split(",").map(Number) ?? [];
+  if (first === undefined || second === undefined) return null;
+  if (match?.[1] === "pixel") return { kind: "pixel", row: first, column: second };
+  if (third === undefined || fourth === undefined || third <= first || fourth <= second) return null;
+  return { kind: "box", top: first, left: second, bottom: third, right: fourth };
+}
+
+function round(value: number): string {
+  return String(Number(value.toPrecision(5)));
+}
+
+function decodeView(text: string): View | null {
+  const [zoom, row, column] = text.split(",").map(Number);
+  const valid = zoom !== undefined && row !== undefined && column !== undefined && zoom >= 1 && Number.isFinite(zoom + row + column);
+  return valid ? { zoom, row, column } : null;
+}
+
+function decodeValue(text: string): ParameterValue {
+  if (text === "true" || text === "false") return text === "true";
+  return text !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
+}
+
+function oneOf<T extends string>(text: string | null, allowed: readonly T[], otherwise: T): T {
+  return allowed.find((candidate) => candidate === text) ?? otherwise;
+}
+
+/** A number above zero, or null; `most` caps it. */
+function decodeAmount(text: string | null, most: number): number | null {
+  const value = Number(text ?? "");
+  return text !== null && text !== "" && value > 0 && value < Infinity ? Math.min(value, most) : null;
+}
+
+export function encodeChoice(choice: Choice): string {
+  const query = new URLSearchParams();
+  for (const name of NAMES) {
+    const value = choice[name];
+    if (value !== null) query.set(name, value);
+  }
+  for (const [name, value] of Object.entries(choice.parameters)) query.set(PARAMETER_PREFIX + name, String(value));
+  for (const name of ["score", "mask", "map", "sequential", "diverging"] as const) {
+    if (choice[name] !== INITIAL[name]) query.set(name, choice[name]);
+  }
+  if (choice.region.kind !== "predicted") query.set("region", encodeRegion(choice.region));
+  if (choice.opacity !== INITIAL.opacity) query.set("opacity", round(choice.opacity));
+  if (choice.bound !== null) query.set("bound", round(choice.bound));
+  if (choice.view !== null) query.set("view", [choice.view.zoom, choice.view.row, choice.view.column].map(round).join(","));
+  // Commas and colons are legal there, and a link that can be read is worth more than a strict one.
+  return query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":");
+}
+
+export function decodeChoice(text: string): Choice {
+  const query = new URLSearchParams(text.replace(/^#/, ""));
+  const parameters: Record<string, ParameterValue> = {};
+  for (const [name, value] of query) {
+    if (name.startsWith(PARAMETER_PREFIX)) parameters[name.slice(PARAMETER_PREFIX.length)] = decodeValue(value);
+  }
+  return {
+    image: query.get("image"),
+    class: query.get("class"),
+    against: query.get("against"),
+    layer: query.get("layer"),
+    method: query.get("method"),
+    parameters,
+    score: oneOf(query.get("score"), SCORES, INITIAL.score),
+    region: decodeRegion(query.get("region") ?? "") ?? INITIAL.region,
+    mask: oneOf(query.get("mask"), SHOWN_MASKS, INITIAL.mask),
+    map: oneOf(query.get("map"), SHOWN_MAPS, INITIAL.map),
+    opacity: decodeAmount(query.get("opacity"), 1) ?? INITIAL.opacity,
+    sequential: oneOf(query.get("sequential"), SEQUENTIAL, INITIAL.sequential),
+    diverging: oneOf(query.get("diverging"), DIVERGING, INITIAL.diverging),
+    bound: decodeAmount(query.get("bound"), Infinity),
+    view: decodeView(query.get("view") ?? ""),
+  };
+}

@@ -1,0 +1,55 @@
+/** Everything a visitor chose: what the address bar holds and a link reproduces. */
+
+import type { ParameterValue } from "../api/types";
+import type { DivergingName, SequentialName } from "../colour/maps";
+import type { Region } from "../geometry/region";
+import type { View } from "../geometry/view";
+
+export const SHOWN_MASKS = ["prediction", "truth", "errors"] as const;
+export const SHOWN_MAPS = ["overlay", "alone"] as const;
+export const SCORES = ["logit", "probability"] as const;
+
+export type ShownMask = (typeof SHOWN_MASKS)[number];
+export type ShownMap = (typeof SHOWN_MAPS)[number];
+export type Score = (typeof SCORES)[number];
+
+export interface Choice {
+  image: string | null;
+  class: string | null;
+  against: string | null;
+  /** null: where the method is at home. */
+  layer: string | null;
+  /** null: the first method of the server. */
+  method: string | null;
+  /** Only those that differ from the method's defaults. */
+  parameters: Readonly<Record<string, ParameterValue>>;
+  score: Score;
+  region: Region;
+  mask: ShownMask;
+  map: ShownMap;
+  opacity: number;
+  sequential: SequentialName;
+  diverging: DivergingName;
+  /** The scale's upper end where it is held for all maps; null: each map has its own. */
+  bound: number | null;
+  /** null: the whole image. */
+  view: View | null;
+}
+
+export const INITIAL: Choice = {
+  image: null,
+  class: null,
+  against: null,
+  layer: null,
+  method: null,
+  parameters: {},
+  score: "logit",
+  region: { kind: "predicted" },
+  mask: "prediction",
+  map: "overlay",
+  opacity: 0.6,
+  sequential: "inferno",
+  diverging: "blue-red",
+  bound: null,
+  view: null,
+};

@@ -1,0 +1,24 @@
+/** What is taken where nothing was chosen. */
+
+import type { MethodSpec, ModelClass, ParameterValue, Prediction } from "../api/types";
+
+/** The largest predicted class that isn't the background; null until the prediction is known. */
+export function defaultClass(classes: readonly ModelClass[], prediction: Prediction | null): ModelClass | null {
+  if (prediction === null) return null;
+  const largest = (pool: readonly { name: string; share: number }[]): string | undefined =>
+    pool.reduce<{ name: string; share: number } | null>((best, entry) => (entry.share > (best?.share ?? 0) ? entry : best), null)?.name;
+  const foreground = prediction.classes.filter((entry) => entry.name.toLowerCase() !== "background");
+  const name = largest(foreground) ?? largest(prediction.classes);
+  return classes.find((entry) => entry.name === name) ?? classes[0] ?? null;
+}
+
+/** The entry before or after the present one; null at the ends. From nowhere, the first. */
+export function neighbour<T>(entries: readonly T[], present: T | null, step: 1 | -1): T | null {
+  const position = present === null ? -1 : entries.indexOf(present);
+  return (position < 0 ? entries[0] : entries[position + step]) ?? null;
+}
+
+/** Only parameters that the method has, so that a link made with another method does no harm. */
+export function ownParameters(method: MethodSpec, chosen: Readonly<Record<string, ParameterValue>>): Record<string, ParameterValue> {
+  return Object.fromEntries(Object.entries(chosen).filter(([name]) => method.parameters.some((parameter) => parameter.name === name)));
+}

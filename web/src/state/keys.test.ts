@@ -1,0 +1,33 @@
+import { describe, expect, it } from "vitest";
+import { commandFor, type Focus } from "./keys";
+
+function press(key: string, focus: Focus = "page", modifiers: Partial<{ ctrlKey: boolean; altKey: boolean }> = {}): ReturnType<typeof commandFor> {
+  return commandFor({ key, ctrlKey: false, metaKey: false, altKey: false, ...modifiers }, focus);
+}
+
+describe("commandFor", () => {
+  it("knows the page's keys", () => {
+    expect(press("1")).toEqual({ do: "class", position: 0 });
+    expect(press("9")).toEqual({ do: "class", position: 8 });
+    expect(press("[")).toEqual({ do: "layer", step: -1 });
+    expect(press("ArrowRight")).toEqual({ do: "image", step: 1 });
+    expect(press("P")).toEqual({ do: "region", kind: "pixel" });
+    expect(press(" ")).toEqual({ do: "hide" });
+    expect(press("?")).toEqual({ do: "help" });
+    expect(press("x")).toBeNull();
+  });
+
+  it("leaves the browser's own keys alone", () => {
+    expect(press("1", "page", { ctrlKey: true })).toBeNull();
+    expect(press("ArrowLeft", "page", { altKey: true })).toBeNull();
+  });
+
+  it("leaves widgets the keys that they need", () => {
+    expect(press("ArrowLeft", "select")).toBeNull();
+    expect(press("c", "select")).toBeNull();
+    expect(press("]", "select")).toEqual({ do: "layer", step: 1 });
+    expect(press(" ", "button")).toBeNull();
+    expect(press("ArrowLeft", "picture")).toBeNull();
+    expect(press("5", "text")).toBeNull();
+  });
+});

@@ -1,0 +1,68 @@
+/** Which key does what. One table serves the page and its help. */
+
+export type Command =
+  | { do: "class"; position: number }
+  | { do: "layer"; step: 1 | -1 }
+  | { do: "image"; step: 1 | -1 }
+  | { do: "region"; kind: "everywhere" | "predicted" | "pixel" | "box" }
+  | { do: "zoom"; factor: number }
+  | { do: "fit" }
+  | { do: "hide" }
+  | { do: "help" };
+
+export interface KeyPress {
+  key: string;
+  ctrlKey: boolean;
+  metaKey: boolean;
+  altKey: boolean;
+}
+
+/** Where the focus is: some widgets need certain keys for themselves. */
+export type Focus = "page" | "picture" | "button" | "select" | "list" | "text";
+
+const PLAIN: Readonly<Record<string, Command>> = {
+  "[": { do: "layer", step: -1 },
+  "]": { do: "layer", step: 1 },
+  ArrowLeft: { do: "image", step: -1 },
+  ArrowRight: { do: "image", step: 1 },
+  w: { do: "region", kind: "everywhere" },
+  s: { do: "region", kind: "predicted" },
+  p: { do: "region", kind: "pixel" },
+  b: { do: "region", kind: "box" },
+  "+": { do: "zoom", factor: 1.5 },
+  "=": { do: "zoom", factor: 1.5 },
+  "-": { do: "zoom", factor: 1 / 1.5 },
+  "0": { do: "fit" },
+  " ": { do: "hide" },
+  "?": { do: "help" },
+};
+
+const TAKEN: Readonly<Record<Focus, (key: string) => boolean>> = {
+  page: () => false,
+  picture: (key) => key.startsWith("Arrow"),
+  list: () => false,
+  button: (key) => key === " ",
+  // A select jumps to the option that begins with the letter, and steps with arrows.
+  select: (key) => key === " " || key.startsWith("Arrow") || /^[a-z]$/i.test(key),
+  text: () => true,
+};
+
+/** The command of a key, or null where it has none or the focused widget needs it. */
+export function commandFor(press: KeyPress, focus: Focus): Command | null {
+  if (press.ctrlKey || press.metaKey || press.altKey || TAKEN[focus](press.key)) return null;
+  if (/^[1-9]$/.test(press.key)) return { do: "class", position: Number(press.key) - 1 };
+  return PLAIN[press.key.length === 1 ? press.key.toLowerCase() : press.key] ?? null;
+}
+
+export const HELP: readonly (readonly [keys: string, meaning: string])[] = [
+  ["1 … 9", "Class, in the order of the legend"],
+  ["[  ]", "Layer before, layer after"],
+  ["←  →", "Image before, image after"],
+  ["S", "Ask about the pixels predicted as the class"],
+  ["W", "Ask about the whole image"],
+  ["P", "Ask about a pixel: the one under the pointer, or click one"],
+  ["B", "Ask about a box: drag one"],
+  ["Space", "Hold to see the image without the importance map"],
+  ["+  −  0", "Zoom in, zoom out, fit"],
+  ["?", "This help"],
+];

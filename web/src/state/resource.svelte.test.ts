@@ -1,0 +1,109 @@
+// @vitest-environment jsdom
+import { flushSync } from "svelte";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { ApiError } from "../api/client";
+import { Resource } from "./resource.svelte";
+
+interface Deferred {
+  fetcher: (signal: AbortSignal) => Promise<string>;
+  resolve: (value: string) => void;
+  aborted: () => boolean;
+}
+
+function deferred(): Deferred {
+  let signal: AbortSignal | undefined;
+  let resolve: (value: string) => void = () => undefined;
+  const promise = new Promise<string>((keep) => (resolve = keep));
+  return { fetcher: (given) => ((signal = given), promise), resolve, aborted: () => signal?.aborted ?? false };
+}
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+describe("Resource", () => {
+  it("shows only the answer to the latest question", async () => {
+    const resource = new Resource<string>();
+    const [first, second] = [deferred(), deferred()];
+    resource.load("a", first.fetcher);
+    resource.load("b", second.fetcher);
+    expect(first.aborted()).toBe(true);
+    second.resolve("B");
+    await vi.runAllTimersAsync();
+    first.resolve("A");
+    await vi.runAllTimersAsync();
+    expect(resource.value).toBe("B");
+    expect(resource.status).toBe("ready");
+  });
+
+  it("shows nothing old while the next one is on its way", async () => {
+    const resource = new Resource<string>();
+    resource.load("a", () => Promise.resolve("A"));
+    await vi.runAllTimersAsync();
+    resource.load("b", deferred().fetcher);
+    expect(resource.value).toBeNull();
+    expect(resource.status).toBe("loading");
+  });
+
+  it("asks only once for the same thing", async () => {
+    const resource = new Resource<string>();
+    const fetcher = vi.fn(() => Promise.resolve("A"));
+    resource.load("a", fetcher);
+    resource.load("a", fetcher);
+    await vi.runAllTimersAsync();
+    resource.load("a", fetcher);
+    expect(fetcher).toHaveBeenCalledTimes(1);
+  });
+
+  it("says so when a wait gets long, and stops saying so", async () => {
+    const resource = new Resource<string>();
+    const slow = deferred();
+    resource.load("a", slow.fetcher);
+    await vi.advanceTimersByTimeAsync(499);
+    expect(resource.slow).toBe(false);
+    await vi.advanceTimersByTimeAsync(2);
+    expect(resource.slow).toBe(true);
+    slow.resolve("A");
+    await vi.runAllTimersAsync();
+    expect(resource.slow).toBe(false);
+  });
+
+  it("keeps the server's error, and tries again when asked", async () => {
+    const resource = new Resource<string>();
+    const fetcher = vi.fn(() => Promise.resolve("A")).mockRejectedValueOnce(new ApiError("cannot-explain", "No.", 422));
+    resource.load("a", fetcher);
+    await vi.runAllTimersAsync();
+    expect(resource.error?.code).toBe("cannot-explain");
+    resource.load("a", fetcher);
+    expect(fetcher).toHaveBeenCalledTimes(1);
+    resource.retry();
+    await vi.runAllTimersAsync();
+    expect(resource.error).toBeNull();
+    expect(resource.value).toBe("A");
+  });
+
+  it("isn't asked again by an effect when it fails", async () => {
+    const resource = new Resource<string>();
+    const fetcher = vi.fn(() => Promise.reject(new ApiError("cannot-explain", "No.", 422)));
+    const stop = $effect.root(() => {
+      $effect(() => resource.load("a", fetcher));
+    });
+    flushSync();
+    await vi.runAllTimersAsync();
+    flushSync();
+    expect(resource.status).toBe("error");
+    expect(fetcher).toHaveBeenCalledTimes(1);
+    stop();
+  });
+
+  it("can be cancelled", async () => {
+    const resource = new Resource<string>();
+    const pending = deferred();
+    resource.load("a", pending.fetcher);
+    resource.cancel();
+    pending.resolve("A");
+    await vi.runAllTimersAsync();
+    expect(pending.aborted()).toBe(true);
+    expect(resource.value).toBeNull();
+    expect(resource.error?.code).toBe("cancelled");
+  });
+});

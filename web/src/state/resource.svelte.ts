@@ -1,0 +1,91 @@
+import { untrack } from "svelte";
+import { ApiError } from "../api/client";
+
+export type Status = "idle" | "loading" | "ready" | "error";
+
+/** A wait of this many milliseconds is shown. */
+const SLOW = 500;
+
+/** One thing fetched from the server. The latest request wins; an older one is cancelled and never shown. */
+export class Resource<T> {
+  status = $state<Status>("idle");
+  value = $state.raw<T | null>(null);
+  error = $state.raw<ApiError | null>(null);
+  /** True while a request takes longer than half a second. */
+  slow = $state(false);
+
+  #key = $state<string | null>(null);
+  #controller: AbortController | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #fetcher: ((signal: AbortSignal) => Promise<T>) | null = null;
+
+  /** The value if it belongs to the key: between a new selection and its request, an old value is still here. */
+  of(key: string | null): T | null {
+    return key !== null && key === this.#key ? this.value : null;
+  }
+
+  /** Fetch what belongs to the key, unless that was done already; after a failure only retry() asks again. */
+  load(key: string, fetcher: (signal: AbortSignal) => Promise<T>): void {
+    // An effect that loads must not run again because of what loading changes.
+    untrack(() => {
+      if (key === this.#key) return;
+      this.#stop();
+      this.#key = key;
+      this.#fetcher = fetcher;
+      void this.#run(fetcher);
+    });
+  }
+
+  retry(): void {
+    if (this.#fetcher === null) return;
+    this.#stop();
+    void this.#run(this.#fetcher);
+  }
+
+  cancel(): void {
+    this.#stop();
+    this.value = null;
+    this.error = new ApiError("cancelled", "You cancelled this question.", 0);
+    this.status = "error";
+  }
+
+  clear(): void {
+    this.#stop();
+    this.#key = null;
+    this.#fetcher = null;
+    this.value = null;
+    this.error = null;
+    this.status = "idle";
+  }
+
+  async #run(fetcher: (signal: AbortSignal) => Promise<T>): Promise<void> {
+    const controller = new AbortController();
+    this.#controller = controller;
+    this.value = null;
+    this.error = null;
+    this.status = "loading";
+    this.#timer = setTimeout(() => (this.slow = true), SLOW);
+    try {
+      const value = await fetcher(controller.signal);
+      if (controller.signal.aborted) return;
+      this.value = value;
+      this.status = "ready";
+    } catch (error) {
+      if (controller.signal.aborted) return;
+      this.error = error instanceof ApiError ? error : new ApiError("unexpected", String(error), 0);
+      this.status = "error";
+    }
+    this.#settle();
+  }
+
+  #stop(): void {
+    this.#controller?.abort();
+    this.#controller = null;
+    this.#settle();
+  }
+
+  #settle(): void {
+    clearTimeout(this.#timer);
+    this.slow = false;
+  }
+}
