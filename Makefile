@@ -50,6 +50,8 @@ bench: $(BENCH)
 
 docs: $(DOCS)
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --fresh-env --quiet docs build/docs
+	@if grep -rnE '<(script|link|img)[^>]+(src|href)="(https?:)?//' build/docs --include='*.html'; then \
+		echo "These pages load from another host; they must do without."; exit 1; fi
 	@echo "The documentation is in build/docs/index.html"
 
 wheel: $(RUNTIME)

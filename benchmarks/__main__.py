@@ -1,0 +1,136 @@
+"""Measure segscope beside its peers: same network, same input, same process, in turn, as ratios of medians.
+
+``make bench`` runs it; ``make bench ARGS="--width 1 --repeats 5"`` gives options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from .contestants import CONTESTANTS, Maps, Task
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from torch.nn import functional
+
+from segscope.demo.pspnet import PSPNetVGG16
+
+
+def main() -> None:
+    """Run the cases that were asked for, and print a table of times and ratios."""
+    options = _options()
+    torch.manual_seed(0)
+    network = PSPNetVGG16(width=options.width).eval()
+    image = torch.randn(3, options.size, options.size)
+    # The layers that a user steps through; the classifier's map is the prediction itself.
+    layers = [name for name, _ in network.named_children() if name not in ("dropout", "classifier")]
+    cases = {
+        "6 targets × all layers": Task(network, image, range(6), layers),
+        "6 targets × aggregation_conv": Task(network, image, range(6), ["aggregation_conv"]),
+        "1 target × aggregation_conv, cold": Task(network, image, [5], ["aggregation_conv"]),
+    }
+    results = []
+    with Progress(console=Console(stderr=True)) as progress:
+        bar = progress.add_task("measuring", total=len(cases) * options.repeats * len(CONTESTANTS))
+        for case, task in cases.items():
+            seconds: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
+            maps: dict[str, Maps] = {}
+            # A first run of each on the smallest task, so that none of them pays for what is set up once.
+            for contestant in CONTESTANTS.values():
+                contestant(cases["1 target × aggregation_conv, cold"])
+            for _ in range(options.repeats):
+                for name, contestant in CONTESTANTS.items():
+                    progress.update(bar, description=f"{case}: {name}")
+                    start = time.perf_counter()
+                    maps[name] = contestant(task)
+                    seconds[name].append(time.perf_counter() - start)
+                    progress.advance(bar)
+            results.append(_summary(case, seconds, maps))
+    _print(results, options)
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--width",
+        type=float,
+        default=0.5,
+        help="width of PSPNet-VGG16; 1 is VGG16 as published, 0.5 is the shipped network",
+    )
+    parser.add_argument("--size", type=int, default=224, help="height and width of the input in pixels")
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each contestant")
+    parser.add_argument("--json", type=Path, help="write the numbers here as well")
+    return parser.parse_args()
+
+
+def _summary(case: str, seconds: dict[str, list[float]], maps: dict[str, Maps]) -> dict[str, object]:
+    ours = statistics.median(seconds["segscope"])
+    return {
+        "case": case,
+        "contestants": {
+            name: {
+                "median_seconds": statistics.median(times),
+                "seconds": times,
+                "ratio_to_segscope": statistics.median(times) / ours,
+                "largest_difference": _difference(maps["segscope"], maps[name]),
+            }
+            for name, times in seconds.items()
+        },
+    }
+
+
+def _difference(ours: Maps, theirs: Maps) -> float:
+    """Return the largest difference of two sets of maps, each brought to the peer's size and to a range of 0..1."""
+    return max(_distance(ours[key], theirs[key]) for key in ours)
+
+
+def _distance(ours: np.ndarray, theirs: np.ndarray) -> float:
+    stretched = _stretched(ours)
+    if ours.shape != theirs.shape:
+        import cv2  # comes with pytorch-grad-cam, which resizes its maps with it
+
+        stretched = _stretched(cv2.resize(stretched, theirs.shape[::-1]))
+    return float(np.abs(stretched - _stretched(theirs)).max())
+
+
+def _stretched(values: np.ndarray) -> np.ndarray:
+    shifted = values - values.min()
+    return np.asarray(shifted / (1e-7 + shifted.max()))
+
+
+def _print(results: Sequence[dict[str, object]], options: argparse.Namespace) -> None:
+    table = Table(
+        title=f"PSPNet-VGG16, width {options.width:g}, {options.size}×{options.size}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    )
+    for heading in (
+        "case",
+        "contestant",
+        "median",
+        "time / segscope's",
+        "largest difference of maps stretched to 0..1",
+    ):
+        table.add_column(heading, justify="left" if heading in ("case", "contestant") else "right")
+    for result in results:
+        for name, row in result["contestants"].items():  # type: ignore[attr-defined] # made in _summary
+            table.add_row(
+                str(result["case"]),
+                name,
+                f"{row['median_seconds'] * 1000:.0f} ms",
+                f"{row['ratio_to_segscope']:.2f}",
+                f"{row['largest_difference']:.1e}",
+            )
+        table.add_section()
+    Console(width=140).print(table)
+
+
+if __name__ == "__main__":
+    main()
