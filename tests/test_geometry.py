@@ -93,7 +93,9 @@ def test_sampling_matrices_agree_with_torch(image: tuple[int, int], size: tuple[
     geometry = Geometry(image=image, content=size, offset=(0, 0), input=size)
     maps = torch.randn(*size, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     rows, columns = (geometry._sampling(axis, size[axis], maps) for axis in (0, 1))
-    expected = functional.interpolate(maps[None, None], image, mode="bilinear", align_corners=False, antialias=True)[0, 0]
+    expected = functional.interpolate(maps[None, None], image, mode="bilinear", align_corners=False, antialias=True)[
+        0, 0
+    ]
     torch.testing.assert_close(rows @ maps @ columns.T, expected, atol=1e-6, rtol=1e-6)
 
 
@@ -129,7 +131,9 @@ def test_pixel_never_vanishes(image: tuple[int, int], preprocess: Preprocess, da
     assert placed.sum() > 0
     weights = placed / placed.sum()
     centre = geometry.point_to_input(row + 0.5, column + 0.5)
-    rows, columns = ((weights.sum(1 - axis) * (torch.arange(side) + 0.5)).sum() for axis, side in enumerate(geometry.input))
+    rows, columns = (
+        (weights.sum(1 - axis) * (torch.arange(side) + 0.5)).sum() for axis, side in enumerate(geometry.input)
+    )
     reach = [max(1.0, content / side) for content, side in zip(geometry.content, image, strict=True)]
     assert abs(float(rows) - centre[0]) <= reach[0]
     assert abs(float(columns) - centre[1]) <= reach[1]
@@ -246,7 +250,8 @@ def test_preprocess_refuses(options: dict[str, Any], message: str) -> None:
 def test_preprocess_normalises() -> None:
     picture = np.full((4, 6, 3), 255, dtype=np.uint8)
     picture[..., 1] = 0
-    for mean, std in (((0.5, 0.25, 0.0), (0.5, 0.5, 2.0)), (np.array([0.5, 0.25, 0.0]), [0.5, 0.5, 2.0])):
+    given: list[Any] = [((0.5, 0.25, 0.0), (0.5, 0.5, 2.0)), (np.array([0.5, 0.25, 0.0]), [0.5, 0.5, 2.0])]
+    for mean, std in given:
         tensor, _ = Preprocess(mean=mean, std=std)(picture)
         assert tensor.dtype == torch.float32
         assert tensor[:, 0, 0].tolist() == [1.0, -0.5, 0.5]
@@ -266,5 +271,7 @@ def test_preprocess_takes_its_channels_from_the_mean() -> None:
 
 
 def test_preprocess_takes_numpys_numbers() -> None:
-    assert Preprocess(np.int64(32), multiple_of=np.int32(8), channels=np.int64(3)).geometry((5, 5)).input == (32, 32)
-    assert Preprocess([20, 30]).geometry((5, 5)).input == (20, 30)  # type: ignore[arg-type]
+    numbers: Any = {"size": np.int64(32), "multiple_of": np.int32(8), "channels": np.int64(3)}
+    assert Preprocess(**numbers).geometry((5, 5)).input == (32, 32)
+    listed: Any = [20, 30]
+    assert Preprocess(listed).geometry((5, 5)).input == (20, 30)

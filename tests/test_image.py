@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from io import BytesIO
 from pathlib import Path
@@ -29,7 +30,15 @@ def saved(tmp_path: Path, picture: Image.Image, name: str = "a.png", **options: 
 def test_all_ways_to_hand_in_the_same_picture(tmp_path: Path) -> None:
     path = saved(tmp_path, Image.fromarray(COLOUR))
     with path.open("rb") as file:
-        for given in (path, str(path), file, BytesIO(path.read_bytes()), Image.fromarray(COLOUR), Image.open(path), COLOUR):
+        for given in (
+            path,
+            str(path),
+            file,
+            BytesIO(path.read_bytes()),
+            Image.fromarray(COLOUR),
+            Image.open(path),
+            COLOUR,
+        ):
             np.testing.assert_array_equal(read_pixels(given), COLOUR)
 
 
@@ -56,7 +65,9 @@ def test_all_ways_to_hand_in_the_same_picture(tmp_path: Path) -> None:
 )
 def test_pil_modes(mode: str, channels: int | None, shape: tuple[int, ...]) -> None:
     source = Image.fromarray(GREY.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(COLOUR)
-    pixels = read_pixels(source if mode == "I;16" else source.convert("L" if mode == "PA" else "RGB").convert(mode), channels=channels)
+    pixels = read_pixels(
+        source if mode == "I;16" else source.convert("L" if mode == "PA" else "RGB").convert(mode), channels=channels
+    )
     assert pixels.shape == shape
     if mode == "I;16":
         assert pixels.dtype == np.uint16
@@ -119,7 +130,15 @@ def test_floating_point_input_is_taken_as_it_is() -> None:
     big_endian = values.astype(">f4")
     read_only = values.astype(np.float32)
     read_only.setflags(write=False)
-    for given in (values, values.astype(np.float32), torch.from_numpy(values), torch.from_numpy(values)[None], big_endian, read_only, torch.from_numpy(values).requires_grad_()):
+    for given in (
+        values,
+        values.astype(np.float32),
+        torch.from_numpy(values),
+        torch.from_numpy(values)[None],
+        big_endian,
+        read_only,
+        torch.from_numpy(values).requires_grad_(),
+    ):
         prediction = model.predict(given)
         assert prediction.size == (5, 7)
         np.testing.assert_allclose(prediction.logits, expected, atol=1e-5)
@@ -129,7 +148,13 @@ def test_views_of_arrays_are_read_right() -> None:
     model = SegmentationModel(nn.Conv2d(3, 2, 1))
     read_only = COLOUR.copy()
     read_only.setflags(write=False)
-    for given in (COLOUR[..., ::-1], COLOUR[::2, ::-1], np.asfortranarray(COLOUR), np.moveaxis(np.moveaxis(COLOUR, 2, 0).copy(), 0, 2), read_only):
+    for given in (
+        COLOUR[..., ::-1],
+        COLOUR[::2, ::-1],
+        np.asfortranarray(COLOUR),
+        np.moveaxis(np.moveaxis(COLOUR, 2, 0).copy(), 0, 2),
+        read_only,
+    ):
         np.testing.assert_array_equal(model.predict(given).logits, model.predict(np.ascontiguousarray(given)).logits)
 
 
@@ -173,7 +198,9 @@ def test_not_an_image(given: Any, message: str) -> None:
 def test_files_that_are_no_images(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("not a picture")
     (tmp_path / "empty.png").write_bytes(b"")
-    whole = saved(tmp_path, Image.fromarray(np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8))).read_bytes()
+    whole = saved(
+        tmp_path, Image.fromarray(np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8))
+    ).read_bytes()
     (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
     for name, message in (
         ("text.png", "'text.png' isn't an image that can be read"),
@@ -205,10 +232,9 @@ def test_damaged_files_give_clear_errors(tmp_path: Path) -> None:
             damaged = bytearray(whole[: random.integers(8, len(whole))]) if random.random() < 0.4 else bytearray(whole)
             for _ in range(random.integers(1, 12)):
                 damaged[random.integers(4, len(damaged))] = random.integers(0, 256)
-            try:
-                read_pixels(BytesIO(bytes(damaged)), channels=3)
-            except InvalidImage as error:
-                assert str(error)
+            # Whatever else it raises fails the test.
+            with contextlib.suppress(InvalidImage):
+                assert read_pixels(BytesIO(bytes(damaged)), channels=3).shape[2] == 3
 
 
 def test_too_many_pixels_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -227,7 +253,9 @@ def test_wrong_channels() -> None:
         SegmentationModel(nn.Conv2d(3, 2, 1), preprocess=Preprocess(channels=3)).predict(np.zeros((5, 5, 4), np.uint8))
     with pytest.raises(InvalidImage, match=r"shape \(4, 5, 5\); the network takes 3×height×width"):
         SegmentationModel(nn.Conv2d(3, 2, 1), preprocess=Preprocess(channels=3)).predict(torch.zeros(4, 5, 5))
-    with pytest.raises(InvalidImage, match="takes 12 channels, and an image file gives 1, 3 or 4; give an H×W×12 array"):
+    with pytest.raises(
+        InvalidImage, match="takes 12 channels, and an image file gives 1, 3 or 4; give an H×W×12 array"
+    ):
         SegmentationModel(nn.Conv2d(12, 2, 1), preprocess=Preprocess(channels=12)).predict(Image.fromarray(COLOUR))
 
 
@@ -262,7 +290,15 @@ def test_masks(tmp_path: Path) -> None:
     indexed.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
     path = saved(tmp_path, indexed, "mask.png")
     assert palette.mode == indexed.mode.replace("L", "P") == "P"
-    for given in (values, values.astype(np.uint8), torch.from_numpy(values), Image.fromarray(values.astype(np.uint8)), path, str(path), BytesIO(path.read_bytes())):
+    for given in (
+        values,
+        values.astype(np.uint8),
+        torch.from_numpy(values),
+        Image.fromarray(values.astype(np.uint8)),
+        path,
+        str(path),
+        BytesIO(path.read_bytes()),
+    ):
         found = read_mask(given, size=(6, 8))
         assert found.dtype == np.int32
         np.testing.assert_array_equal(found, values)
@@ -282,7 +318,7 @@ def test_mask_numbers_beyond_int32_belong_to_no_class() -> None:
         (np.zeros((6, 8)), "holds float64; expected whole numbers"),
         (np.zeros((8, 6), np.uint8), "size 8×6, but the image has 6×8"),
         (Image.fromarray(COLOUR), "The mask has shape"),
-        (None, "The mask is a NoneType"),
+        (5, "The mask is a int"),
         ([[0] * 8] * 6, "The mask is a list"),
     ],
     ids=range(6),

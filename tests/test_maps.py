@@ -22,6 +22,11 @@ def first_tensor(output: Any) -> Tensor:
     return output if isinstance(output, Tensor) else output[0]
 
 
+def gradient_of(output: Tensor) -> Tensor:
+    assert output.grad is not None
+    return output.grad
+
+
 def plain_maps(case: Case, network: nn.Module, image: Tensor, names: list[str]) -> tuple[int, dict[str, np.ndarray]]:
     """Grad-CAM over the pixels predicted as the commonest class, with hooks, retain_grad and backward()."""
     outputs: dict[str, list[Any]] = defaultdict(list)
@@ -36,9 +41,7 @@ def plain_maps(case: Case, network: nn.Module, image: Tensor, names: list[str]) 
 
     modules = dict(network.named_modules())
     handles = [modules[name].register_forward_hook(keep(name)) for name in {name.split("#")[0] for name in names}]
-    logits = functional.interpolate(
-        case.read(network(image[None])), case.size, mode="bilinear", align_corners=False
-    )
+    logits = functional.interpolate(case.read(network(image[None])), case.size, mode="bilinear", align_corners=False)
     for handle in handles:
         handle.remove()
     labels = logits[0].argmax(0)
@@ -48,7 +51,7 @@ def plain_maps(case: Case, network: nn.Module, image: Tensor, names: list[str]) 
     for name in names:
         module, _, call = name.partition("#")
         output = first_tensor(outputs[module][int(call or 1) - 1])
-        activation, gradient = case.unfold(module, output), case.unfold(module, output.grad)
+        activation, gradient = case.unfold(module, output), case.unfold(module, gradient_of(output))
         weights = gradient.mean(dim=(1, 2))
         maps[name] = (weights[:, None, None] * activation).sum(0).relu().detach().numpy()
     return class_index, maps
@@ -65,7 +68,9 @@ def test_grad_cam_equals_plain_forward_and_backward(case: Case) -> None:
         for name in names:
             found = grid[f"class {class_index}", name].map
             assert found.shape == expected[name].shape
-            np.testing.assert_allclose(found, expected[name], rtol=0, atol=1e-5 * max(1e-3, expected[name].max()), err_msg=name)
+            np.testing.assert_allclose(
+                found, expected[name], rtol=0, atol=1e-5 * max(1e-3, expected[name].max()), err_msg=name
+            )
 
 
 @EVERY_CASE
@@ -86,7 +91,8 @@ def test_in_place_equals_out_of_place_at_every_layer(case: Case, method: str) ->
     ):
         assert list(inplace.layers) == list(outofplace.layers)
         found, expected = (
-            prediction.explain_all([1], method=method, region=Region.everywhere()) for prediction in (inplace, outofplace)
+            prediction.explain_all([1], method=method, region=Region.everywhere())
+            for prediction in (inplace, outofplace)
         )
         assert list(found) == list(expected)
         assert found.skipped.keys() == expected.skipped.keys()
@@ -101,7 +107,9 @@ def test_second_image_equals_a_fresh_model(case: Case) -> None:
     with warm.predict(case.input()) as second, SegmentationModel(case.build()).predict(case.input()) as fresh:
         assert list(second.layers) == list(fresh.layers)
         for key, attribution in fresh.explain_all([0], region=Region.everywhere()).items():
-            np.testing.assert_array_equal(second.explain(*key[:1], Region.everywhere(), layer=key[1]).map, attribution.map)
+            np.testing.assert_array_equal(
+                second.explain(*key[:1], Region.everywhere(), layer=key[1]).map, attribution.map
+            )
 
 
 @EVERY_CASE
@@ -143,7 +151,9 @@ class Scaled(nn.Module):
 def test_scaling_the_target_scales_the_map(method: str) -> None:
     case = ZOO[1]
     one, three = (
-        SegmentationModel(Scaled(case.build(), factor)).predict(case.input()).explain(2, Region.box(3, 4, 20, 30), method=method)
+        SegmentationModel(Scaled(case.build(), factor))
+        .predict(case.input())
+        .explain(2, Region.box(3, 4, 20, 30), method=method)
         for factor in (1.0, 3.0)
     )
     np.testing.assert_allclose(three.map, 3 * one.map, rtol=1e-4, atol=1e-6)
@@ -169,7 +179,7 @@ class Symmetric(nn.Module):
 @pytest.mark.parametrize("layer", ["first", "second", "input"])
 def test_flipping_the_image_flips_the_map(method: str, layer: str, image: np.ndarray) -> None:
     model = SegmentationModel(Symmetric())
-    asked = {"layer": layer, "method": method} | ({"relu": False} if method.endswith("cam") else {})
+    asked: dict[str, Any] = {"layer": layer, "method": method} | ({"relu": False} if method.endswith("cam") else {})
     straight = model.predict(image).explain(1, Region.box(5, 6, 20, 30), **asked)
     flipped = model.predict(image[:, ::-1]).explain(1, Region.box(5, 56 - 30, 20, 56 - 6), **asked)
     scale = np.abs(straight.values).max()

@@ -62,7 +62,9 @@ def test_half_precision_becomes_float32() -> None:
         torch.testing.assert_close(found, LOGITS, atol=0.05, rtol=0.05)
 
 
-@pytest.mark.parametrize("raw", [LOGITS[:, :1], LOGITS[0, :1], LOGITS[:, 0], LAST[..., :1], LAST[0, :, :, :1]], ids=range(5))
+@pytest.mark.parametrize(
+    "raw", [LOGITS[:, :1], LOGITS[0, :1], LOGITS[:, 0], LAST[..., :1], LAST[0, :, :, :1]], ids=range(5)
+)
 @pytest.mark.parametrize("classes", [2, None])
 def test_one_channel_becomes_two_classes(raw: Tensor, classes: int | None) -> None:
     found = read_logits(raw, classes=classes, input_size=SIZE, output="auto", channels_last=None)
@@ -100,7 +102,9 @@ def test_channels_can_be_named() -> None:
 def test_probabilities_are_recognised(dtype: torch.dtype) -> None:
     probabilities = torch.softmax(LOGITS * 3, 1).to(dtype)
     found = torch.softmax(read(probabilities), 1)
-    torch.testing.assert_close(found, probabilities.float() / probabilities.float().sum(1, keepdim=True), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(
+        found, probabilities.float() / probabilities.float().sum(1, keepdim=True), atol=1e-3, rtol=1e-3
+    )
 
 
 def test_logits_between_zero_and_one_stay_logits() -> None:
@@ -122,7 +126,9 @@ def test_what_the_numbers_are_can_be_said() -> None:
 
 def test_zero_and_one_probabilities_stay_finite() -> None:
     for values in (torch.eye(3)[None, :, :, None].expand(1, 3, 3, 4), torch.tensor([[[[0.0, 1.0]]]])):
-        assert torch.isfinite(read(values.contiguous(), values.shape[1] if values.shape[1] > 1 else 2, output="probabilities")).all()
+        assert torch.isfinite(
+            read(values.contiguous(), values.shape[1] if values.shape[1] > 1 else 2, output="probabilities")
+        ).all()
 
 
 def test_own_function_reads_the_output() -> None:
@@ -180,6 +186,9 @@ def squeezed(values: Tensor) -> Tensor:
 @pytest.mark.parametrize("activation", [torch.sigmoid, squeezed, nn.Sigmoid()])
 def test_one_channel_that_ends_in_a_sigmoid_gives_probabilities(activation: Any, image: np.ndarray) -> None:
     network = Activated(True, 1, activation).eval()
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():  # both classes are predicted
+        network.body[3].bias -= network.body(pixels).median()
     expected = network(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)
     prediction = SegmentationModel(network, classes=("sea", "land")).predict(image)
     if activation is not squeezed:
@@ -198,7 +207,9 @@ def test_softmaxed_network_gives_its_own_probabilities(activation: nn.Module, im
     np.testing.assert_allclose(prediction.probabilities, expected, atol=1e-5)
     np.testing.assert_array_equal(prediction.mask, expected.argmax(0))
     found = prediction.explain(1, Region.everywhere(), layer="body.0", score="probability")
-    plain = SegmentationModel(network.body).predict(image).explain(1, Region.everywhere(), layer="0", score="probability")
+    plain = (
+        SegmentationModel(network.body).predict(image).explain(1, Region.everywhere(), layer="0", score="probability")
+    )
     np.testing.assert_allclose(found.map, plain.map, rtol=1e-3, atol=1e-5 * plain.limit)
 
 
@@ -231,7 +242,12 @@ def test_network_without_gradients(image: np.ndarray) -> None:
         with torch.inference_mode():
             return body(images)
 
-    for how in (under_no_grad, under_inference_mode, lambda body, images: body(images).detach(), lambda body, images: body(images.detach())):
+    for how in (
+        under_no_grad,
+        under_inference_mode,
+        lambda body, images: body(images).detach(),
+        lambda body, images: body(images.detach()),
+    ):
         with SegmentationModel(Frozen(how)).predict(image) as prediction:
             assert prediction.mask.shape == prediction.size
             assert dict(prediction.layers) == {}

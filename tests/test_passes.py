@@ -104,10 +104,19 @@ def test_backward_pass_ends_at_the_earliest_layer(
 
 
 def test_parameters_get_no_gradients_computed() -> None:
-    seen = []
+    seen: list[Tensor] = []
     network = ZOO[0].build()
     for parameter in network.parameters():
         parameter.register_hook(seen.append)
     with SegmentationModel(network).predict(ZOO[0].input()) as prediction:
         prediction.explain_all(region=Region.everywhere())
     assert seen == []
+
+
+def test_parameters_are_frozen_during_the_forward_pass() -> None:
+    network = ZOO[0].build()
+    seen: list[bool] = []
+    network.register_forward_pre_hook(lambda *_: seen.extend(each.requires_grad for each in network.parameters()))
+    SegmentationModel(network).predict(ZOO[0].input())
+    assert seen
+    assert not any(seen)

@@ -95,7 +95,11 @@ class Failing(nn.Module):
 @pytest.mark.parametrize(
     ("failing", "error", "message"),
     [
-        (Failing(RuntimeError("boom")), segscope.UnsupportedNetwork, "failed on an input of shape .*RuntimeError: boom"),
+        (
+            Failing(RuntimeError("boom")),
+            segscope.UnsupportedNetwork,
+            "failed on an input of shape .*RuntimeError: boom",
+        ),
         (Failing(number=float("nan")), segscope.UnsupportedNetwork, "NaN or infinite"),
         (Failing(number=float("inf")), segscope.UnsupportedNetwork, "NaN or infinite"),
     ],
@@ -151,7 +155,9 @@ def test_network_can_be_trained_on_afterwards() -> None:
 @pytest.mark.parametrize("score", ["logit", "probability"])
 def test_explains_inside_the_callers_context(context: Any, score: Any, image: np.ndarray) -> None:
     network = ZOO[2].build()
-    expected = SegmentationModel(network).predict(image).explain(1, Region.box(2, 2, 30, 30), layer="layer1", score=score)
+    expected = (
+        SegmentationModel(network).predict(image).explain(1, Region.box(2, 2, 30, 30), layer="layer1", score=score)
+    )
     with context():
         tensor = torch.from_numpy(image).permute(2, 0, 1) / 255
         for given in (image, tensor, tensor.clone()):
@@ -162,7 +168,10 @@ def test_explains_inside_the_callers_context(context: Any, score: Any, image: np
         assert torch.is_inference_mode_enabled() == (context is torch.inference_mode)
         assert not torch.is_grad_enabled()
     np.testing.assert_allclose(
-        prediction.explain(1, Region.box(2, 2, 30, 30), layer="layer1", score=score).map, expected.map, rtol=1e-4, atol=1e-6
+        prediction.explain(1, Region.box(2, 2, 30, 30), layer="layer1", score=score).map,
+        expected.map,
+        rtol=1e-4,
+        atol=1e-6,
     )
 
 
@@ -202,7 +211,7 @@ def test_users_own_tensor_and_array_are_neither_changed_nor_kept() -> None:
         prediction = model.predict(given)
         assert (given == original).all()
         expected = prediction.explain(0, Region.everywhere(), layer="input", method="input-x-gradient").map
-        given *= 0
+        given.__imul__(0)
         found = prediction.explain(0, Region.everywhere(), layer="input", method="input-x-gradient").map
         np.testing.assert_array_equal(found, expected)
 

@@ -33,8 +33,8 @@ __all__ = ["Attribution", "AttributionGrid"]
 class Attribution:
     """How much each place mattered for the score of a class over a region.
 
-    Maps are raw: never rescaled, so that two of them can be compared. Positive values speak for the class (or for it and
-    against the contrast class), negative ones against it, where the method has signs.
+    Maps are raw: never rescaled, so that two of them can be compared. Positive values speak for the class (or for it
+    and against the contrast class), negative ones against it, where the method has signs.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Attribution:
         float32, H×W, 0..1: the pixels asked about.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 # made by Prediction alone
         self,
         prediction: Prediction,
         target: Target,
@@ -181,8 +181,8 @@ class Attribution:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the figure (PNG, SVG or PDF) or the numbers (NPZ), by the file's ending.
 
-        An NPZ holds ``values``, ``map``, ``region``, ``mask`` and ``provenance`` (JSON text). A file is replaced only by a
-        complete one.
+        An NPZ holds ``values``, ``map``, ``region``, ``mask`` and ``provenance`` (JSON text). A file is replaced only
+        by a complete one.
 
         Parameters
         ----------

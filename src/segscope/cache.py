@@ -22,8 +22,8 @@ class PredictionCache:
     """The most recently used predictions, as many as fit into a number of bytes.
 
     The one used last is always kept, even when it alone is larger than the bound. Several threads may use a cache; a
-    prediction that is being made by one thread is waited for by the others. Predictions that drop out aren't closed, since
-    someone may still be explaining with them: their memory is given back when the last reference goes.
+    prediction that is being made by one thread is waited for by the others. Predictions that drop out aren't closed,
+    since someone may still be explaining with them: their memory is given back when the last reference goes.
 
     Parameters
     ----------
@@ -76,6 +76,11 @@ class PredictionCache:
             What stands for the image.
         make : callable
             Makes the prediction; called at most once at a time for each key.
+
+        Returns
+        -------
+        Prediction
+            The kept or new prediction; don't close it, others may use it.
         """
         with self._lock:
             found = self._find(key)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 __all__ = ["class_colors", "colorize", "to_rgb"]
 
-# Okabe and Ito's colours, which people with any kind of colour vision tell apart; the first class is most often the background.
+# Okabe and Ito's colours, which people with any kind of colour vision tell apart; the first class is most often the
+# background.
 _OKABE_ITO = ("#999999", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 
 

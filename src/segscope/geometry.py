@@ -53,6 +53,11 @@ class Geometry:
         ----------
         size : (int, int)
             Height and width in pixels.
+
+        Returns
+        -------
+        Geometry
+            Content and input are the image.
         """
         return cls(image=size, content=size, offset=(0, 0), input=size)
 
@@ -63,6 +68,11 @@ class Geometry:
         ----------
         row, column : float
             Continuous image coordinates, in pixels.
+
+        Returns
+        -------
+        (float, float)
+            Row and column in the input, in pixels.
         """
         points = zip((row, column), self.image, self.content, self.offset, strict=True)
         vertical, horizontal = (point * content / image + offset for point, image, content, offset in points)
@@ -75,6 +85,11 @@ class Geometry:
         ----------
         row, column : float
             Continuous input coordinates, in pixels.
+
+        Returns
+        -------
+        (float, float)
+            Row and column in the image, in pixels.
         """
         points = zip((row, column), self.image, self.content, self.offset, strict=True)
         vertical, horizontal = ((point - offset) * image / content for point, image, content, offset in points)
@@ -94,6 +109,11 @@ class Geometry:
         -------
         Tensor
             float, …×h×w, one value a pixel of the input.
+
+        Raises
+        ------
+        InvalidInput
+            When the values have another size than the image.
         """
         if tuple(values.shape[-2:]) != self.image:
             raise InvalidInput(f"The values have size {tuple(values.shape[-2:])}, but the image has {self.image}.")
@@ -159,7 +179,7 @@ def resize(values: Tensor, size: tuple[int, int]) -> Tensor:
     # Where both axes grow, anti-aliasing changes nothing and costs time.
     shrinks = size[0] < values.shape[-2] or size[1] < values.shape[-1]
     if shrinks and size[1] == 1 < size[0]:
-        # PyTorch (seen in 2.13) anti-aliases wrongly where the new width is 1; turned on its side the map comes out right.
+        # PyTorch (seen in 2.13) anti-aliases wrongly where the new width is 1; turned on its side the map is right.
         return resize(values.mT, (1, size[0])).mT
     resized = functional.interpolate(flat, size=tuple(size), mode="bilinear", align_corners=False, antialias=shrinks)
     return resized.reshape(*values.shape[:-2], *size)

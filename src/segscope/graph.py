@@ -17,7 +17,8 @@ def data_flow(outputs: Mapping[str, Tensor]) -> tuple[tuple[str, str], ...]:
     Parameters
     ----------
     outputs : mapping of str to Tensor
-        What each layer put out, from one forward pass with its autograd graph; the input among them, if it is to be a node.
+        What each layer put out, from one forward pass with its autograd graph; the input among them, if it is to be a
+        node.
 
     Returns
     -------

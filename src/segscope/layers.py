@@ -119,8 +119,8 @@ class Captured:
         layout = self.layout(input_size)
         if layout is None:
             raise CannotExplain(
-                f"The layer {self.name!r} puts out a tensor of shape {tuple(self.output.shape)}, which has no height and "
-                "width; choose a layer whose output is a map."
+                f"The layer {self.name!r} puts out a tensor of shape {tuple(self.output.shape)}, which has no height "
+                "and width; choose a layer whose output is a map."
             )
         if values.ndim == 4:
             return values.permute(0, 3, 1, 2) if layout.channels_last else values
@@ -133,6 +133,11 @@ class Captured:
         ----------
         input_size : (int, int)
             Height and width of the network's input.
+
+        Returns
+        -------
+        Layer or None
+            Name, type, channels, height and width.
         """
         layout = self.layout(input_size)
         return Layer(self.name, self.type, layout.channels, layout.height, layout.width) if layout else None
@@ -162,6 +167,11 @@ class Capture:
             What it put out.
         copy : bool
             Whether the network goes on with a copy, so that a later in-place operation doesn't reach what is kept.
+
+        Returns
+        -------
+        Tensor
+            The output itself, or its copy.
         """
         name = self._name_of_call(module_name)
         same, version = self._known.get(id(output), ("", 0))
@@ -182,6 +192,21 @@ class Capture:
     def __getitem__(self, name: str) -> Captured:
         """Return what the layer of this name put out, aliases included."""
         return self.outputs[self.aliases.get(name, name)]
+
+    def get(self, name: str) -> Captured | None:
+        """Return what the layer of this name put out, or None when there is no such layer.
+
+        Parameters
+        ----------
+        name : str
+            The layer's name.
+
+        Returns
+        -------
+        Captured or None
+            The layer's output.
+        """
+        return self.outputs.get(self.aliases.get(name, name))
 
     def __contains__(self, name: object) -> bool:
         """Tell whether a layer of this name was called."""
@@ -325,6 +350,11 @@ def reaches(output: Tensor) -> set[Any]:
     ----------
     output : Tensor
         A network's logits, with their graph.
+
+    Returns
+    -------
+    set
+        The nodes, the output's own included.
     """
     found: set[Any] = set()
     waiting = [output.grad_fn]
@@ -348,6 +378,11 @@ def saved_bytes(nodes: set[Any], tensors: Iterable[Tensor], *, excluding: set[in
         Further tensors; memory that is shared is counted once.
     excluding : set of int
         Storage addresses not to count: the network's own weights.
+
+    Returns
+    -------
+    int
+        Bytes.
     """
     sizes: dict[int, int] = {}
     for tensor in itertools.chain(tensors, _saved_tensors(nodes)):

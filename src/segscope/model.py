@@ -7,7 +7,6 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -36,7 +35,8 @@ class SegmentationModel:
     Parameters
     ----------
     network : Module
-        Any network that takes a float B×C×h×w tensor; :func:`segscope.outputs.read_logits` lists the outputs understood.
+        Any network that takes a float B×C×h×w tensor; :func:`segscope.outputs.read_logits` lists the outputs
+        understood.
     classes : sequence of str, optional
         Names of the classes, in the order of the channels. Without them they are named after the first prediction.
     colors : sequence of str, optional
@@ -46,7 +46,8 @@ class SegmentationModel:
     device : str or torch.device, optional
         Where to run. When the network lives elsewhere, a copy of it is made there. Without it: where the network is.
     layers : sequence of str, optional
-        Names of the layers to offer, in this order. Without it: every layer whose output is a map and reaches the logits.
+        Names of the layers to offer, in this order. Without it: every layer whose output is a map and reaches the
+        logits.
     output : {"auto", "logits", "probabilities"} or callable
         What the network's numbers are, or a function that gets what it returned and gives the logits.
     channels_last : bool, optional
@@ -114,10 +115,15 @@ class SegmentationModel:
         Parameters
         ----------
         source : str
-            ``"demo"`` for the network that comes with segscope; ``"module:function"`` or ``"file.py:function"`` for a function
-            without arguments that returns a network or a :class:`SegmentationModel`.
+            ``"demo"`` for the network that comes with segscope; ``"module:function"`` or ``"file.py:function"`` for a
+            function without arguments that returns a network or a :class:`SegmentationModel`.
         classes, preprocess, device
             As in the constructor; each overrides what the source says.
+
+        Returns
+        -------
+        SegmentationModel
+            The model.
 
         Raises
         ------
@@ -140,7 +146,13 @@ class SegmentationModel:
         Parameters
         ----------
         classes, preprocess, device
-            As in the constructor; what isn't given stays as it is. New class names keep the colours if they are as many.
+            As in the constructor; what isn't given stays as it is. New class names keep the colours if they are as
+            many.
+
+        Returns
+        -------
+        SegmentationModel
+            The new model; it shares the network, unless the device differs.
 
         Raises
         ------
@@ -193,6 +205,11 @@ class SegmentationModel:
         class_ : str or int
             Its name or index.
 
+        Returns
+        -------
+        int
+            Counted from 0.
+
         Raises
         ------
         UnknownName
@@ -210,7 +227,8 @@ class SegmentationModel:
         Parameters
         ----------
         image : path, file object, PIL image, ndarray or Tensor
-            A uint8 or uint16 array is H×W×C. A floating-point C×H×W tensor or array is taken as the network's input as it is.
+            A uint8 or uint16 array is H×W×C. A floating-point C×H×W tensor or array is taken as the network's input as
+            it is.
         truth : path, PIL image or ndarray, optional
             The true mask: H×W of class indices, for :meth:`Region.true` and :meth:`Region.errors`. Indices beyond the
             classes belong to none.
@@ -297,7 +315,9 @@ class SegmentationModel:
         wanted = self._stem_channels()
         # Where no module got through, it is the first one that couldn't take the image.
         if not started and wanted not in (None, leaf.shape[1]):
-            return InvalidImage(f"The image has {leaf.shape[1]} channels; the network's first convolution takes {wanted}.")
+            return InvalidImage(
+                f"The image has {leaf.shape[1]} channels; the network's first convolution takes {wanted}."
+            )
         return UnsupportedNetwork(
             f"The network failed on an input of shape {tuple(leaf.shape)}: {type(error).__name__}: {error}. "
             "Check the image's channels and size, and the model's preprocessing."
@@ -331,7 +351,7 @@ _LOCKS_LOCK = threading.Lock()
 
 
 def _lock_of(network: nn.Module) -> threading.RLock:
-    """Return the lock of a network, which models of the same network share: its modes and hooks are set during a pass."""
+    """Return the lock that all models of a network share, since its modes and hooks are set during a pass."""
     with _LOCKS_LOCK:
         return _LOCKS.setdefault(network, threading.RLock())
 

@@ -16,10 +16,8 @@ Output: TypeAlias = "Literal['auto', 'logits', 'probabilities'] | Callable[[Any]
 OUTPUTS = ("auto", "logits", "probabilities")
 
 # Autograd's names of what moves or resizes numbers and leaves their meaning.
-_RESHAPING = frozenset(
-    ("Alias", "Clone", "Permute", "Select", "Slice", "Squeeze", "ToCopy", "Transpose", "Unsqueeze", "UnsafeView")
-    + ("UpsampleBilinear2D", "UpsampleNearest2D", "View")
-)
+_MOVING = ("Alias", "Clone", "Permute", "Select", "Slice", "Squeeze", "ToCopy", "Transpose", "Unsqueeze")
+_RESHAPING = {*_MOVING, "UnsafeView", "UpsampleBilinear2D", "UpsampleNearest2D", "View"}
 
 
 class Logits(NamedTuple):
@@ -30,8 +28,8 @@ class Logits(NamedTuple):
     values : Tensor
         float32, B×K×h×w, at the network's own resolution.
     temperature : float
-        The probabilities are ``softmax(values / temperature)``: 1, or 2 where one channel z became −z and z, so that the
-        second class has the probability sigmoid(z) that such a network means.
+        The probabilities are ``softmax(values / temperature)``: 1, or 2 where one channel z became −z and z, so that
+        the second class has the probability sigmoid(z) that such a network means.
     """
 
     values: Tensor
@@ -46,24 +44,24 @@ def read_logits(
     Parameters
     ----------
     raw : object
-        A tensor; a mapping with ``"out"`` or ``"logits"``; an object with ``logits``; a tuple or list whose first is the
-        logits. Channels come first (B×K×h×w) or last (B×h×w×K); one channel, B×1×h×w or B×h×w, means two classes.
+        A tensor; a mapping with ``"out"`` or ``"logits"``; an object with ``logits``; a tuple or list whose first is
+        the logits. Channels come first (B×K×h×w) or last (B×h×w×K); one channel, B×1×h×w or B×h×w, means two classes.
     classes : int, optional
         How many classes there should be; tells where the channels are.
     input_size : (int, int)
         Height and width of the network's input; tells it when the classes don't.
     output : {"auto", "logits", "probabilities"} or callable
-        What the numbers are. ``"auto"`` takes them as probabilities where they lie in 0..1 and add up to one over at least
-        two channels, or where the one channel comes out of a sigmoid, and as logits otherwise. A function gets what the
-        network returned, and returns the logits.
+        What the numbers are. ``"auto"`` takes them as probabilities where they lie in 0..1 and add up to one over at
+        least two channels, or where the one channel comes out of a sigmoid, and as logits otherwise. A function gets
+        what the network returned, and returns the logits.
     channels_last : bool, optional
         Where the channels are, when it should not be found out.
 
     Returns
     -------
     Logits
-        With K ≥ 2 classes. One channel z becomes −z and z. Probabilities become their logarithm, which softmax turns back
-        into them (of one channel: the log-odds).
+        With K ≥ 2 classes. One channel z becomes −z and z. Probabilities become their logarithm, which softmax turns
+        back into them (of one channel: the log-odds).
 
     Raises
     ------
@@ -73,11 +71,11 @@ def read_logits(
     tensor = _called(output, raw) if callable(output) else _find(raw)
     if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
         raise UnsupportedNetwork(
-            f"The network's output ({_describe(raw)}) holds no class scores; expected a floating-point tensor, a mapping "
-            "with 'out' or 'logits', an object with .logits, or a tuple whose first is the logits. Otherwise pass "
-            "output=function."
+            f"The network's output ({_describe(raw)}) holds no class scores; expected a floating-point tensor, "
+            "a mapping with 'out' or 'logits', an object with .logits, or a tuple whose first is the logits. Otherwise "
+            "pass output=function."
         )
-    logits = _channels_first(tensor, classes, input_size, channels_last).float()
+    logits = _channels_first(tensor, classes, input_size, channels_last=channels_last).float()
     if not bool(torch.isfinite(logits).all()):
         raise UnsupportedNetwork(
             "The network's logits hold NaN or infinite values; check its weights and the preprocessing."
@@ -109,7 +107,7 @@ def _find(raw: Any) -> Any:
 
 
 def _channels_first(
-    tensor: Tensor, classes: int | None, input_size: tuple[int, int], channels_last: bool | None
+    tensor: Tensor, classes: int | None, input_size: tuple[int, int], *, channels_last: bool | None
 ) -> Tensor:
     if tensor.ndim == 3:
         tensor = tensor[:, None] if tensor.shape[0] == 1 else tensor[None]

@@ -46,7 +46,7 @@ def plot_attribution(attribution: Attribution, prediction: Prediction, *, limit:
         f"Importance for {attribution.class_}" + (f" against {attribution.against}" if attribution.against else "")
     )
     map_axes.set_xlabel(f"{attribution.method} at {attribution.layer}", fontsize=9)
-    figure.colorbar(_scale(limit, attribution.signed), ax=map_axes, shrink=0.85, label="raw importance")
+    figure.colorbar(_scale(limit, signed=attribution.signed), ax=map_axes, shrink=0.85, label="raw importance")
     for axes in (image_axes, mask_axes, map_axes):
         axes.set_xticks([])
         axes.set_yticks([])
@@ -101,6 +101,6 @@ def _outline(axes: Any, weights: Any) -> None:
     axes.set_ylim(marked.shape[0] - 0.5, -0.5)
 
 
-def _scale(limit: float, signed: bool) -> ScalarMappable:
+def _scale(limit: float, *, signed: bool) -> ScalarMappable:
     end = limit if limit > 0 else 1.0
     return ScalarMappable(Normalize(-end if signed else 0.0, end), colormaps["RdBu_r" if signed else "inferno"])

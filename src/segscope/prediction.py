@@ -61,8 +61,8 @@ class ForwardPass:
 class Prediction:
     """What a network made of one image: the mask, the scores, and a forward pass that answers questions.
 
-    Predictions come from :meth:`SegmentationModel.predict`. Use one in a ``with`` block, or :meth:`close` it, to give its
-    memory back; mask, logits and probabilities stay.
+    Predictions come from :meth:`SegmentationModel.predict`. Use one in a ``with`` block, or :meth:`close` it, to give
+    its memory back; mask, logits and probabilities stay.
 
     Attributes
     ----------
@@ -129,7 +129,7 @@ class Prediction:
 
     @cached_property
     def edges(self) -> tuple[tuple[str, str], ...]:
-        """Which layer feeds which, as pairs (from, to) of names from :attr:`layers` and ``"input"``; none once closed."""
+        """Which layer feeds which: pairs (from, to) of names from :attr:`layers` and ``"input"``; none once closed."""
         if (forward_pass := self._pass) is None:
             return ()
         outputs = {name: forward_pass.capture[name].output for name in self.layers}
@@ -137,7 +137,7 @@ class Prediction:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory held: the kept forward pass, the network's own weights aside, and the pictures; 0 once closed."""
+        """Bytes of memory held: the kept forward pass without the network's weights, and pictures; 0 once closed."""
         if self.closed:
             return 0
         pictures = (self.image, self.truth, self.__dict__.get("mask"), self.__dict__.get("probabilities"))
@@ -224,10 +224,11 @@ class Prediction:
         Parameters
         ----------
         classes : iterable of str or int, optional
-            The classes, or one. Without it: all of them; those that aren't predicted anywhere are left out and listed in
-            ``skipped``, unless a region is given.
+            The classes, or one. Without it: all of them; those that aren't predicted anywhere are left out and listed
+            in ``skipped``, unless a region is given.
         layers : iterable of str, optional
-            The layers, or one. Without it: all of :attr:`layers`; those that don't influence a class are left out likewise.
+            The layers, or one. Without it: all of :attr:`layers`; those that don't influence a class are left out
+            likewise.
         method, region, against, score, **parameters
             As in :meth:`explain`.
 
@@ -238,6 +239,8 @@ class Prediction:
 
         Raises
         ------
+        EmptyRegion
+            When the region, or that of a class which was named, holds no pixel.
         SegscopeError
             As :meth:`explain` does, for classes and layers that were named.
         """
@@ -379,7 +382,8 @@ class Prediction:
                 answers[name] = values
             elif not bool(torch.isfinite(values).all()):
                 answers[name] = CannotExplain(
-                    f"The {method.title} map at the layer {name!r} holds NaN or infinite values; choose another layer or score."
+                    f"The {method.title} map at the layer {name!r} holds NaN or infinite values; choose another layer "
+                    "or score."
                 )
             else:
                 answers[name] = Attribution(self, target, weights, name, method, parameters, values.detach().float())
@@ -392,8 +396,8 @@ class Prediction:
             )
         if not self._pass.logits.requires_grad:
             raise UnsupportedNetwork(
-                "Gradients don't flow from the network's output to its input; its forward runs under torch.no_grad(), detaches, "
-                "or is made of integer operations. Give the network without that."
+                "Gradients don't flow from the network's output to its input; its forward runs under torch.no_grad(), "
+                "detaches, or is made of integer operations. Give the network without that."
             )
         return self._pass
 
@@ -417,14 +421,15 @@ class Prediction:
                 if "modified by an inplace operation" not in str(error):
                     raise
                 raise UnsupportedNetwork(
-                    "What the backward pass needs was overwritten: the network's weights were changed after this prediction "
-                    "was made (then predict the image again), or its forward works in place where gradients can't follow."
+                    "What the backward pass needs was overwritten: the network's weights were changed after this "
+                    "prediction was made (then predict the image again), or its forward works in place where gradients "
+                    "can't follow."
                 ) from error
 
     def _pair(
         self, forward_pass: ForwardPass, name: str, output: Tensor, gradient: Tensor | None
     ) -> tuple[Tensor, Tensor] | CannotExplain:
-        captured = forward_pass.capture[name] if name in forward_pass.capture else None
+        captured = forward_pass.capture.get(name)
         activation = output.detach()
         try:
             activation = captured.to_map(activation, forward_pass.input_size) if captured else activation

@@ -25,7 +25,8 @@ class Preprocess:
     Parameters
     ----------
     size : int or (int, int), optional
-        Height and width of the network's input, in pixels; one number means a square. Without it the image keeps its size.
+        Height and width of the network's input, in pixels; one number means a square. Without it the image keeps its
+        size.
     fit : {"resize", "letterbox"}
         ``"resize"`` stretches the image to ``size``; ``"letterbox"`` keeps its proportions and pads around it, in the
         middle.
@@ -115,6 +116,11 @@ class Preprocess:
         ----------
         image : (int, int)
             Height and width in pixels.
+
+        Returns
+        -------
+        Geometry
+            Content, offset and input size.
         """
         target = image if self.size is None else self._height_width(self.size)
         content, offset = target, (0, 0)

@@ -31,8 +31,8 @@ class Region(ABC):
     """A choice of pixels, in coordinates of the image that the user gave: (row, column) from the top left.
 
     A region becomes weights between 0 and 1 only when it is asked about a prediction, so that one region serves many
-    images. Regions combine: ``a & b`` (smaller weight), ``a | b`` (larger weight), ``~a`` (one minus the weight), nested
-    up to 64 deep.
+    images. Regions combine: ``a & b`` (smaller weight), ``a | b`` (larger weight), ``~a`` (one minus the weight),
+    nested up to 64 deep.
 
     Examples
     --------
@@ -92,6 +92,11 @@ class Region(ABC):
         ----------
         class_ : str or int
             Name or index of the class.
+
+        Returns
+        -------
+        Region
+            Weight 1 on those pixels.
         """
         return _Predicted(class_)
 
@@ -103,6 +108,11 @@ class Region(ABC):
         ----------
         row, column : int
             Counted from 0 at the top left.
+
+        Returns
+        -------
+        Region
+            Weight 1 on that pixel.
         """
         return _Pixel(row, column)
 
@@ -114,6 +124,11 @@ class Region(ABC):
         ----------
         top, left, bottom, right : int
             Edges in pixels from the top left.
+
+        Returns
+        -------
+        Region
+            Weight 1 on those pixels.
 
         Raises
         ------
@@ -130,6 +145,11 @@ class Region(ABC):
         ----------
         points : sequence of (float, float)
             At least three corners (row, column) in continuous coordinates: pixel *i* covers [i, i + 1).
+
+        Returns
+        -------
+        Region
+            Weight 1 on those pixels.
 
         Raises
         ------
@@ -151,6 +171,11 @@ class Region(ABC):
         array : array_like
             H×W; bool, or numbers between 0 and 1 as weights.
 
+        Returns
+        -------
+        Region
+            The array's numbers as weights.
+
         Raises
         ------
         InvalidRegion
@@ -170,6 +195,11 @@ class Region(ABC):
         ----------
         class_ : str or int
             Name or index of the class.
+
+        Returns
+        -------
+        Region
+            Weight 1 on those pixels.
         """
         return _True(class_)
 
@@ -182,7 +212,13 @@ class Region(ABC):
         class_ : str or int
             Name or index of the class.
         kind : {"any", "false-positive", "false-negative"}
-            ``"false-positive"`` are labelled as the class and aren't it; ``"false-negative"`` are it and aren't labelled so.
+            ``"false-positive"`` are labelled as the class and aren't it; ``"false-negative"`` are it and aren't
+            labelled so.
+
+        Returns
+        -------
+        Region
+            Weight 1 on those pixels.
 
         Raises
         ------
@@ -201,6 +237,11 @@ class Region(ABC):
         ----------
         data : mapping
             As :meth:`to_dict` gives it.
+
+        Returns
+        -------
+        Region
+            The same region.
 
         Raises
         ------
@@ -242,7 +283,8 @@ class _Pixel(Region):
         height, width = prediction.size
         if not (0 <= self.row < height and 0 <= self.column < width):
             raise InvalidRegion(
-                f"The pixel (row {self.row}, column {self.column}) lies outside the image of {height} rows and {width} columns."
+                f"The pixel (row {self.row}, column {self.column}) lies outside the image of {height} rows and "
+                f"{width} columns."
             )
         weights = np.zeros((height, width), dtype=np.float32)
         weights[self.row, self.column] = 1
@@ -309,7 +351,7 @@ class _Polygon(Region):
 
 @dataclass(frozen=True, eq=False)
 class _Mask(Region):
-    """Runs of equal weight along the rows, which take no memory of their size before they meet an image of that size."""
+    """Runs of equal weight along the rows, which take no memory before they meet an image of their size."""
 
     size: tuple[int, int]
     runs: NDArray[np.int64]

@@ -56,7 +56,8 @@ class Target:
             raise UnknownName("kind of score", self.score, SCORES)
         if self.region is not None and not isinstance(self.region, Region):
             raise InvalidInput(
-                f"The region is a {type(self.region).__name__}; expected a segscope.Region, for instance Region.mask(array)."
+                f"The region is a {type(self.region).__name__}; expected a segscope.Region, for instance "
+                "Region.mask(array)."
             )
 
 
@@ -100,6 +101,11 @@ class Question:
             What is averaged.
         temperature : float
             Probabilities are the softmax of the logits divided by this.
+
+        Returns
+        -------
+        Question
+            Its weights add up to one.
 
         Raises
         ------

@@ -25,9 +25,10 @@ _REGION = Region.box(4, 2, 14, 17)
 def check_method(name: str, *, linear: bool = True, **parameters: Any) -> None:
     """Check a registered method: its description, its maps, and that it leaves the network alone.
 
-    The method is asked about a small network with two heads, at its usual place and at every layer. It must give a finite
-    float32 map of the layer's size or say why it can't, give the same twice and for all layers at once, respect its
-    ``signed``, refuse a layer that doesn't influence the class, and change neither the network nor the random state.
+    The method is asked about a small network with two heads, at its usual place and at every layer. It must give a
+    finite float32 map of the layer's size or say why it can't, give the same twice and for all layers at once, respect
+    its ``signed``, refuse a layer that doesn't influence the class, and change neither the network nor the random
+    state.
 
     Parameters
     ----------
@@ -118,7 +119,9 @@ def _check_parameters(method: Method) -> None:
     for parameter in method.parameters:
         _require(method, parameter.name.isidentifier(), f"has a keyword for the parameter {parameter.name!r}")
         _require(method, parameter.description.endswith("."), f"has a sentence on {parameter.name!r}")
-        _require(method, parameter.check(parameter.default) == parameter.default, f"allows {parameter.name!r} its default")
+        _require(
+            method, parameter.check(parameter.default) == parameter.default, f"allows {parameter.name!r} its default"
+        )
         _require(method, parameter.kind != "choice" or parameter.choices, f"has choices for {parameter.name!r}")
         _require(method, _refuses(method, {parameter.name: object()}), f"checks the type of {parameter.name!r}")
     _require(method, _refuses(method, {"no_such_parameter": 1}), "refuses unknown parameters")
@@ -147,7 +150,9 @@ def _check_map(method: Method, prediction: Prediction, answer: Attribution) -> N
     _require(method, answer.map.dtype == np.float32, f"gives float32 at {answer.layer!r}")
     _require(method, answer.map.shape == size, f"gives a map of the size {size} of {answer.layer!r}")
     _require(method, np.isfinite(answer.map).all(), f"gives finite numbers at {answer.layer!r}")
-    _require(method, answer.signed or (answer.map >= 0).all(), f"is signed or has no negative numbers at {answer.layer!r}")
+    _require(
+        method, answer.signed or (answer.map >= 0).all(), f"is signed or has no negative numbers at {answer.layer!r}"
+    )
     _require(method, answer.values.shape == prediction.size, "reaches the image's pixels")
     provenance = answer.provenance
     _require(method, json.loads(json.dumps(provenance)) == provenance, "has a provenance that JSON can hold")
@@ -164,9 +169,11 @@ def _check_all_at_once(
     answers: dict[str | None, Attribution | CannotExplain],
     parameters: dict[str, Any],
 ) -> None:
-    grid = prediction.explain_all(["land"], method=method.name, region=_REGION, **parameters) if _all_serve(
-        prediction, answers
-    ) else {}
+    grid = (
+        prediction.explain_all(["land"], method=method.name, region=_REGION, **parameters)
+        if _all_serve(prediction, answers)
+        else {}
+    )
     for (_, layer), attribution in grid.items():
         _check_same(method, answers[layer], attribution, f"gives the same map at {layer!r} for all layers at once")
 

@@ -182,7 +182,7 @@ QUESTIONS = [
         ("input-x-gradient", {}),
     ],
 )
-def test_method_equals_its_paper(
+def test_method_equals_its_paper(  # noqa: PLR0917 # pytest gives them by name
     method: str, parameters: dict[str, Any], place: str, kind: str, against: int | None, score_kind: Any
 ) -> None:
     network, image = setting()
@@ -203,7 +203,7 @@ def test_hires_cam_before_a_linear_classifier_adds_up_to_the_score_less_its_bias
     network = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 3, 1))
     with SegmentationModel(network).predict(torch.rand(3, 9, 7)) as prediction:
         found = prediction.explain(2, Region.box(1, 2, 6, 5), layer="1", method="hires-cam", relu=False)
-    assert found.map.sum() == pytest.approx(found.score - network[2].bias[2].item(), abs=1e-5)
+    assert found.map.sum() == pytest.approx(found.score - network.get_parameter("2.bias")[2].item(), abs=1e-5)
 
 
 def test_grad_cam_before_a_1x1_classifier_is_the_same_for_every_region_up_to_scale() -> None:

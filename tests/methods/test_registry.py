@@ -91,7 +91,12 @@ def test_broken_method_fails_the_conformance_suite(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
-    [("gradcam", "'grad-cam'"), ("GRAD-CAM", "'grad-cam'"), ("salency", "'saliency'"), ("zzzz", "Choose from: grad-cam")],
+    [
+        ("gradcam", "'grad-cam'"),
+        ("GRAD-CAM", "'grad-cam'"),
+        ("salency", "'saliency'"),
+        ("zzzz", "Choose from: grad-cam"),
+    ],
 )
 def test_unknown_method_gives_the_nearest_names(name: str, nearest: str) -> None:
     with pytest.raises(UnknownName, match=rf"There is no method '{name}'.*{nearest}"):
@@ -140,7 +145,22 @@ def test_parameter_reads_its_own_type(parameter: Parameter, given: object, expec
     assert type(found) is type(expected)
 
 
-BAD_NUMBERS = [None, "", "three", True, np.True_, [3], {}, object(), float("nan"), float("inf"), 10**400, "nan", b"\xff", 1j]
+BAD_NUMBERS = [
+    None,
+    "",
+    "three",
+    True,
+    np.True_,
+    [3],
+    {},
+    object(),
+    float("nan"),
+    float("inf"),
+    10**400,
+    "nan",
+    b"\xff",
+    1j,
+]
 
 
 @pytest.mark.parametrize("given", BAD_NUMBERS)

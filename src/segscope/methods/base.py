@@ -63,6 +63,11 @@ class Parameter:
         value : object
             What was given; text is read as a number or truth value where one is expected.
 
+        Returns
+        -------
+        bool, int, float or str
+            The value in the parameter's type, within its range.
+
         Raises
         ------
         InvalidInput
@@ -126,8 +131,8 @@ class Method:
     parameters : tuple of Parameter
         Its settings.
     run : callable
-        ``run(prediction, question, layers, parameters)`` returns for each layer's name the raw map (float32, h×w, at the
-        layer's resolution), or the :class:`CannotExplain` that says why there is none.
+        ``run(prediction, question, layers, parameters)`` returns for each layer's name the raw map (float32, h×w, at
+        the layer's resolution), or the :class:`CannotExplain` that says why there is none.
     """
 
     name: str
@@ -148,6 +153,11 @@ class Method:
         ----------
         given : mapping
             Values by name.
+
+        Returns
+        -------
+        dict
+            A value for every parameter.
 
         Raises
         ------
@@ -174,6 +184,11 @@ def register(method: Method) -> Method:
     method : Method
         The method.
 
+    Returns
+    -------
+    Method
+        The same method.
+
     Raises
     ------
     InvalidInput
@@ -198,6 +213,11 @@ def find_method(name: str) -> Method:
     name : str
         For instance ``"grad-cam"``.
 
+    Returns
+    -------
+    Method
+        The method.
+
     Raises
     ------
     UnknownName
@@ -218,6 +238,11 @@ def backward_method(**description: Any) -> Callable[[Combine], Combine]:
     ----------
     **description
         The fields of :class:`Method`, without ``run``.
+
+    Returns
+    -------
+    callable
+        A decorator, which returns the function as it is.
     """
 
     def decorate(combine: Combine) -> Combine:

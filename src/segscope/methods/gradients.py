@@ -13,14 +13,15 @@ __all__ = ["input_x_gradient", "saliency"]
     name="saliency",
     title="Saliency",
     summary="Size of the score's gradient: where a small change would change the score most.",
-    citation="Simonyan, Vedaldi and Zisserman 2014, Deep inside convolutional networks: visualising image classification models "
-    "and saliency maps",
+    citation="Simonyan, Vedaldi and Zisserman 2014, Deep inside convolutional networks: visualising image "
+    "classification models and saliency maps",
     url="https://arxiv.org/abs/1312.6034",
-    cannot="Shows where the score is sensitive, not what speaks for or against the class; noisy at the input of deep networks.",
+    cannot="Shows where the score is sensitive, not what speaks for or against the class; noisy at the input of deep "
+    "networks.",
     at="input",
     signed=False,
 )
-def saliency(activation: Tensor, gradient: Tensor) -> Tensor:
+def saliency(activation: Tensor, gradient: Tensor) -> Tensor:  # noqa: ARG001 # every method is called with both
     """Return the largest absolute gradient over the channels.
 
     Parameters
@@ -42,9 +43,11 @@ def saliency(activation: Tensor, gradient: Tensor) -> Tensor:
     name="input-x-gradient",
     title="Input × gradient",
     summary="Input times gradient, added up over channels: a first-order share of each pixel in the score.",
-    citation="Shrikumar et al. 2016, Not just a black box: learning important features through propagating activation differences",
+    citation="Shrikumar et al. 2016, Not just a black box: learning important features through propagating activation "
+    "differences",
     url="https://arxiv.org/abs/1605.01713",
-    cannot="Zero wherever the network's input is zero (after normalisation: the mean colour), whatever the pixel means.",
+    cannot="Zero wherever the network's input is zero (after normalisation: the mean colour), whatever the pixel "
+    "means.",
     at="input",
     signed=True,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -37,6 +37,11 @@ def load_model(
     classes, preprocess, device
         Override what the source says.
 
+    Returns
+    -------
+    SegmentationModel
+        The model.
+
     Raises
     ------
     InvalidInput
@@ -50,7 +55,8 @@ def load_model(
     if isinstance(made, nn.Module):
         return SegmentationModel(made, classes=classes, preprocess=preprocess, device=device)
     raise InvalidInput(
-        f"The model source {source!r} returned a {type(made).__name__}; expected a torch.nn.Module or a segscope.SegmentationModel."
+        f"The model source {source!r} returned a {type(made).__name__}; expected a torch.nn.Module or a "
+        "segscope.SegmentationModel."
     )
 
 
@@ -72,6 +78,8 @@ def _make(source: str) -> Any:
     function = _function(_module(place, source), name, source)
     if isinstance(function, (SegmentationModel, nn.Module)):
         return function
+    if not callable(function):
+        raise InvalidInput(f"{source!r} is a {type(function).__name__}; expected a function that returns the network.")
     try:
         return function()
     except SegscopeError:
@@ -128,7 +136,7 @@ def _module_by_name(name: str) -> ModuleType:
                 sys.path.remove(here)
 
 
-def _function(module: ModuleType, name: str, source: str) -> Callable[[], Any]:
+def _function(module: ModuleType, name: str, source: str) -> Any:
     function = getattr(module, name, None)
     if function is None:
         raise UnknownName(
@@ -136,6 +144,4 @@ def _function(module: ModuleType, name: str, source: str) -> Callable[[], Any]:
             name,
             [known for known in vars(module) if not known.startswith("_")],
         )
-    if not callable(function):
-        raise InvalidInput(f"{source!r} is a {type(function).__name__}; expected a function that returns the network.")
-    return function  # type: ignore[no-any-return] # what it returns is checked by the caller
+    return function
