@@ -14,6 +14,7 @@ RUNTIME  := $(VENV)/.runtime
 DEV      := $(VENV)/.dev
 DOCS     := $(VENV)/.docs
 BENCH    := $(VENV)/.bench
+NODE     := $(VENV)/.node
 WEBTOOLS := web/node_modules/.package-lock.json
 
 WEB_SOURCES := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
@@ -37,7 +38,7 @@ demo: $(RUNTIME)
 test: $(DEV)
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(DEV) $(WEBTOOLS)
+check: $(DEV) $(NODE) $(WEBTOOLS)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -90,7 +91,11 @@ $(BENCH): $(SOURCES) | $(BIN)/python
 	$(PIP) "$(TORCH)" --editable ".[dev,bench]"
 	@touch $(RUNTIME) $(DEV) $@
 
-$(WEBTOOLS): web/package.json web/package-lock.json | $(DEV)
+# Where the machine has no node that is new enough, one from Python's package index.
+$(NODE): hatch_build.py | $(DEV)
 	@requirements="$$($(BIN)/python hatch_build.py requirements)"; test -z "$$requirements" || $(PIP) "$$requirements"
+	@touch $@
+
+$(WEBTOOLS): web/package.json web/package-lock.json | $(NODE)
 	$(NPM) ci --no-audit --no-fund
 	@touch $@

@@ -233,7 +233,7 @@ def test_evaluation_pools_pixels_of_all_images():
     evaluation = Evaluation(torch.tensor([[[3, 1], [0, 0]], [[0, 0], [2, 2]]]))
     assert evaluation.class_iou == pytest.approx((3 / 6, 2 / 5))
     assert evaluation.mean_iou == pytest.approx((3 / 6 + 2 / 5) / 2)
-    assert evaluation.image_iou == pytest.approx((3 / 4 / 2, 1 / 4))
+    assert evaluation.image_iou == pytest.approx((3 / 4, 2 / 4))
     assert evaluation.accuracy == pytest.approx(5 / 8)
 
 

@@ -125,7 +125,12 @@ def test_folder_that_cannot_be_used_is_a_clear_error(tmp_path: Path, kind: str) 
         folder.mkdir()
     if kind == "unreadable":
         (folder / "a.png").write_bytes(b"no image")
-    words = {"missing": "is not there", "file": "is a file", "empty": "holds no image", "unreadable": "None of the 1 images"}
+    words = {
+        "missing": "is not there",
+        "file": "is a file",
+        "empty": "holds no image",
+        "unreadable": "None of the 1 images",
+    }
     with pytest.raises(InvalidInput, match=words[kind]):
         Gallery(folder)
 

@@ -47,6 +47,14 @@ def test_any_free_port_is_found() -> None:
     assert "127.0.0.1" in found.access.hosts
 
 
+@pytest.mark.parametrize(("host", "name"), [("127.0.0.2", "127.0.0.2"), ("localhost", "localhost")])
+def test_every_name_of_this_machine_can_be_used(host: str, name: str) -> None:
+    found = place(host=host, port=0)
+    assert found.address.startswith(f"http://{name}:")
+    assert name in found.access.hosts
+    assert found.token is None
+
+
 def test_taken_port_is_a_clear_error(taken: int) -> None:
     with pytest.raises(InvalidInput, match=f"port {taken} is taken"):
         find_place(port=taken)
@@ -91,7 +99,12 @@ def test_token_can_be_chosen_but_not_a_weak_one() -> None:
 
 def test_browser_is_left_alone_without_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    monkeypatch.setattr("webbrowser.open", lambda address: bool(opened.append(address)) or True)
+
+    def open_(address: str) -> bool:
+        opened.append(address)
+        return True
+
+    monkeypatch.setattr("webbrowser.open", open_)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
@@ -109,7 +122,11 @@ def test_server_answers_when_it_says_so_and_ends_quietly(folder: Path, number: s
     command = [sys.executable, "-m", "segscope.cli", "serve", "network.py:build", "--images", "images"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        [*command, "--port", "0", "--no-open"], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*command, "--port", "0", "--no-open"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as server:
         assert server.stdout is not None
         assert server.stderr is not None

@@ -62,7 +62,7 @@ def test_route_answers(client: Client, ids: dict[str, str], method: str, path: s
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [key for key, value in OPERATIONS.items() if value[2] is not None], ids=lambda value: str(value)
+    ("method", "path"), [key for key, value in OPERATIONS.items() if value[2] is not None], ids=str
 )
 def test_route_refuses_in_one_shape(client: Client, method: str, path: str) -> None:
     options = OPERATIONS[method, path][2] or {}
@@ -108,7 +108,9 @@ def test_validation_error_names_the_place(client: Client, ids: dict[str, str]) -
     assert "colour" in error["message"]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"class": "leaf"', b"\xff\xfe", b'{"class":' + b"[" * 50_000])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b'{"class": "leaf"', b"\xff\xfe", b'{"class":' + b"[" * 50_000]
+)
 def test_unreadable_body_is_a_clear_error(client: Client, ids: dict[str, str], body: bytes) -> None:
     headers = {"Content-Type": "application/json"}
     response = client.post(f"/api/images/{ids['image2.png']}/attribution", content=body, headers=headers)

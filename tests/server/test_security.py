@@ -13,7 +13,7 @@ from segscope.server.security import Access, is_loopback
 
 from .conftest import Client, encode, error_of
 
-TOKEN = "aSecretOf24Letters012345"  # noqa: S105  # a secret of this test alone
+TOKEN = "aSecretOf24Letters012345"  # a secret of this test alone
 PHOTO = encode(Image.new("RGB", (5, 5)))
 COOKIE = f"segscope-8642={TOKEN}"
 
@@ -46,7 +46,14 @@ def test_names_of_this_machine_are_served(client: Client, host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:8642", "127.0.0.1.evil.example", "localhost.evil.example", "", "127.0.0.1@evil.example"],
+    [
+        "evil.example",
+        "evil.example:8642",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "",
+        "127.0.0.1@evil.example",
+    ],
 )
 @pytest.mark.parametrize("path", ["/", "/api/images", "/openapi.json"])
 def test_other_names_are_refused(client: Client, host: str, path: str) -> None:
@@ -142,7 +149,14 @@ def test_cross_site_posts_are_refused_also_with_the_cookie(guarded: FastAPI) -> 
 
 @pytest.mark.parametrize(
     ("host", "loopback"),
-    [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("10.0.0.1", False)],  # noqa: S104
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),  # noqa: S104  # compared, not bound
+        ("10.0.0.1", False),
+    ],
 )
 def test_loopback_is_told_from_other_addresses(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback

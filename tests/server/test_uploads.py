@@ -134,13 +134,18 @@ def test_name_is_for_display_only(client: Client, name: str, shown: str) -> None
     assert response.json()["id"].startswith("upload-")
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "BMP"])
-@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "1", "CMYK", "I;16"])
+MODES = {
+    "PNG": ("RGB", "L", "RGBA", "P", "1", "I;16"),
+    "JPEG": ("RGB", "L", "CMYK"),
+    "WEBP": ("RGB", "RGBA"),
+    "TIFF": ("RGB", "L", "RGBA", "P", "1", "CMYK", "I;16"),
+    "BMP": ("RGB", "L", "P", "1"),
+}
+
+
+@pytest.mark.parametrize(("kind", "mode"), [(kind, mode) for kind, modes in MODES.items() for mode in modes])
 def test_every_kind_of_image_goes_all_the_way(client: Client, kind: str, mode: str) -> None:
-    try:
-        data = encode(Image.new(mode, (30, 20), 1), kind)
-    except (OSError, KeyError):
-        pytest.skip(f"{kind} doesn't hold {mode}")
+    data = encode(Image.new(mode, (30, 20), 1), kind)
     response = client.upload(data, kind="application/octet-stream")
     assert response.status_code == 201, response.text
     record = response.json()

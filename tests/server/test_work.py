@@ -35,7 +35,7 @@ def leave_when(event: asyncio.Event) -> Callable[[], Awaitable[Message]]:
 def run(scenario: Callable[[Work], Awaitable[None]]) -> None:
     work = Work()
     try:
-        asyncio.run(asyncio.wait_for(scenario(work), 30))  # type: ignore[arg-type] # the scenarios are coroutines
+        asyncio.run(asyncio.wait_for(scenario(work), 30))
     finally:
         work.close()
 
@@ -118,6 +118,26 @@ def test_event_loop_answers_while_the_network_works() -> None:
         await slow
 
     run(scenario)
+
+
+def test_upload_that_breaks_off_is_no_failure(app: Any) -> None:
+    async def scenario() -> None:
+        pieces = iter([{"type": "http.request", "body": b"half", "more_body": True}, {"type": "http.disconnect"}])
+        sent = []
+
+        async def receive() -> Message:
+            return next(pieces)
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        headers = [(b"host", b"127.0.0.1"), (b"content-type", b"image/png")]
+        scope = {"type": "http", "method": "POST", "path": "/api/images", "query_string": b"", "headers": headers}
+        await app(scope, receive, send)
+        assert sent[0]["status"] == 499
+        assert len(app.state.session.gallery.images()) == 3
+
+    asyncio.run(scenario())
 
 
 def test_request_that_was_left_is_answered_499(app: Any) -> None:

@@ -22,15 +22,22 @@ from segscope.server.page import STATIC
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright isn't installed")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-dev-shm-usage"]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-dev-shm-usage",
+]
+FARM = ("network.py:build", "--images", "images", "--masks", "masks", "--classes", "classes.txt")
 CLASSES = ("ground", "sky", "barn", "lawn")
 
-NETWORK = '''
+NETWORK = """
 import torch
 from torch import nn
 
 # A colour for each class; a pixel belongs to the nearest.
-COLOURS = torch.tensor([[0.5, 0.4, 0.3], [0.4, 0.6, 0.95], [0.8, 0.2, 0.15], [0.25, 0.65, 0.2]])
+COLOURS = torch.tensor([[0.05, 0.05, 0.05], [0.4, 0.6, 0.95], [0.8, 0.2, 0.15], [0.25, 0.65, 0.2]])
 
 
 class Farm(nn.Module):
@@ -54,7 +61,7 @@ class Farm(nn.Module):
 
 def build():
     return Farm()
-'''
+"""
 
 
 @dataclass
@@ -83,7 +90,7 @@ def photograph(seed: int, *, height: int = 120, width: int = 160) -> tuple[Image
     truth = np.where(rows < height * (0.45 + 0.05 * np.sin(columns / 25 + seed)), 1, 3).astype(np.uint8)
     left = 30 + int(generator.integers(0, 60))
     truth[50:90, left : left + 45] = 2
-    colours = np.array([[128, 102, 76], [102, 153, 242], [204, 51, 38], [64, 166, 51]], dtype=float)
+    colours = np.array([[13, 13, 13], [102, 153, 242], [204, 51, 38], [64, 166, 51]], dtype=float)
     coarse = Image.fromarray(generator.integers(0, 255, (height // 4, width // 4), dtype=np.uint8))
     texture = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), dtype=float)[..., None]
     pixels = colours[truth] * (0.9 + 0.2 * texture / 255) + generator.normal(0, 8, (height, width, 3))
@@ -145,9 +152,15 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def site(farm: Path, browser: Any) -> Iterator[Site]:  # noqa: ARG001  # no server where there is no browser
-    arguments = ["network.py:build", "--images", "images", "--masks", "masks", "--classes", "classes.txt"]
-    with serving(farm, "serve", *arguments) as site:
+def site(farm: Path, browser: Any) -> Iterator[Site]:  # no server where there is no browser
+    with serving(farm, "serve", *FARM) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def busy_site(farm: Path, browser: Any) -> Iterator[Site]:  # no server where there is no browser
+    """Another server, for tests that upload: what one uploads, all visitors see."""
+    with serving(farm, "serve", *FARM) as site:
         yield site
 
 
@@ -162,7 +175,9 @@ def new_page(browser: Any, console: Console) -> Iterator[Callable[..., Any]]:
     contexts: list[Any] = []
 
     def open_page(**options: Any) -> Any:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 720}, "reduced_motion": "reduce", **options})
+        context = browser.new_context(
+            **{"viewport": {"width": 1280, "height": 720}, "reduced_motion": "reduce", **options}
+        )
         context.set_default_timeout(30_000)
         contexts.append(context)
         page = context.new_page()
@@ -186,8 +201,23 @@ def page(new_page: Callable[..., Any], site: Site) -> Any:
     return page
 
 
+@pytest.fixture
+def busy_page(new_page: Callable[..., Any], busy_site: Site) -> Any:
+    """The page on a server of whose images others may have changed the list."""
+    page = new_page()
+    page.goto(busy_site.address)
+    wait_for_map(page)
+    return page
+
+
 def wait_for_map(page: Any, state: str = "ready") -> None:
     page.wait_for_selector(f'[data-testid="importance"][data-state="{state}"]')
+
+
+def wait_for_image(page: Any, name: str) -> None:
+    """Wait until an image is the selected one, and its map is there."""
+    page.locator('[data-testid="image-list"] [aria-selected="true"]', has_text=name).wait_for()
+    wait_for_map(page)
 
 
 def _check_host(address: str, console: Console) -> None:

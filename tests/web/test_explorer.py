@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 import numpy as np
 import pytest
 
-from .conftest import CLASSES, Console, Site, photograph, serving, wait_for_map
+from .conftest import CLASSES, Console, Site, photograph, serving, wait_for_image, wait_for_map
 
 pytestmark = pytest.mark.browser
 
@@ -28,7 +28,7 @@ def text(page: Any, name: str) -> str:
 def question(page: Any) -> dict[str, Any]:
     """Return the question whose map is shown."""
     wait_for_map(page)
-    return json.loads(by_id(page, "importance").get_attribute("data-key").split(" ", 1)[1])  # type: ignore[no-any-return]
+    return json.loads(by_id(page, "importance").get_attribute("data-key").split(" ", 1)[1])
 
 
 def ask(page: Any, change: Callable[[], object]) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def ask(page: Any, change: Callable[[], object]) -> dict[str, Any]:
     with page.expect_request(lambda request: request.url.endswith("/attribution")) as sent:
         change()
     wait_for_map(page)
-    return json.loads(sent.value.post_data)  # type: ignore[no-any-return]
+    return json.loads(sent.value.post_data)
 
 
 def point(page: Any, picture: str, row: int, column: int, *, size: tuple[int, int] = (120, 160)) -> tuple[float, float]:
@@ -150,7 +150,7 @@ def test_map_is_what_the_server_says(page: Any, site: Site) -> None:
     values = np.load(BytesIO(api(page, address, shown).body()))
     for row, column in ((60, 80), (5, 5), (100, 30)):
         page.mouse.move(*point(page, "importance", row, column))
-        assert (text(page, "readout-row"), text(page, "readout-column")) == (f"row {row}", f"column {column}")
+        assert (text(page, "readout-row"), text(page, "readout-column")) == (str(row), str(column))
         number = text(page, "readout-importance").removeprefix("importance").strip()
         assert plain_number(number) == pytest.approx(float(values[row, column]), rel=0.01, abs=1e-9)
 
@@ -210,7 +210,7 @@ def test_true_mask_and_errors_are_shown_where_there_is_a_mask(page: Any) -> None
     assert "sky" in text(page, "readout-truth")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.querySelector('[data-testid=tool-true]').disabled")
+    page.locator('[data-testid="tool-true"]:disabled').wait_for()
     assert by_id(page, "mask-truth").is_disabled()
     wait_for_map(page)
 
@@ -236,24 +236,23 @@ def test_region_without_a_pixel_is_explained(page: Any) -> None:
     assert ask(page, lambda: by_id(page, "ask-everywhere").click())["region"] == {"kind": "everywhere"}
 
 
-def test_own_photograph_is_uploaded_and_explained(page: Any) -> None:
+def test_own_photograph_is_uploaded_and_explained(busy_page: Any) -> None:
     picture, _ = photograph(9, height=90, width=120)
     file = BytesIO()
     picture.save(file, "JPEG")
     upload = {"name": "my barn.jpg", "mimeType": "image/jpeg", "buffer": file.getvalue()}
-    by_id(page, "upload-file").set_input_files(upload)
-    page.wait_for_function("document.querySelector('[data-testid=image-list] [aria-selected=true]').innerText.includes('my barn.jpg')")
-    wait_for_map(page)
-    assert by_id(page, "image-list").locator("[role=option]").first.get_attribute("aria-selected") == "true"
-    assert ask(page, lambda: by_id(page, "class-barn").click())["class"] == "barn"
-    assert float(text(page, "share-barn").rstrip(" %")) > 3
+    by_id(busy_page, "upload-file").set_input_files(upload)
+    wait_for_image(busy_page, "my barn.jpg")
+    assert by_id(busy_page, "image-list").locator("[role=option]").first.get_attribute("aria-selected") == "true"
+    assert ask(busy_page, lambda: by_id(busy_page, "class-barn").click())["class"] == "barn"
+    assert float(text(busy_page, "share-barn").rstrip(" %")) > 3
 
 
-def test_photograph_is_dropped_onto_the_page(page: Any) -> None:
+def test_photograph_is_dropped_onto_the_page(busy_page: Any) -> None:
     picture, _ = photograph(11, height=60, width=80)
     file = BytesIO()
     picture.save(file, "PNG")
-    page.evaluate(
+    busy_page.evaluate(
         """(bytes) => {
             const transfer = new DataTransfer();
             transfer.items.add(new File([new Uint8Array(bytes)], "dropped.png", { type: "image/png" }));
@@ -263,27 +262,28 @@ def test_photograph_is_dropped_onto_the_page(page: Any) -> None:
         }""",
         list(file.getvalue()),
     )
-    page.wait_for_function("document.querySelector('[data-testid=image-list] [aria-selected=true]').innerText.includes('dropped.png')")
-    wait_for_map(page)
+    wait_for_image(busy_page, "dropped.png")
 
 
-@pytest.mark.parametrize("content", [b"this is no image", b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'])
-def test_file_that_is_no_image_is_refused_in_words(page: Any, console: Console, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content", [b"this is no image", b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>']
+)
+def test_file_that_is_no_image_is_refused_in_words(busy_page: Any, console: Console, content: bytes) -> None:
     console.expected.append("status of 422")
-    by_id(page, "upload-file").set_input_files({"name": "letter.png", "mimeType": "image/png", "buffer": content})
-    by_id(page, "upload-error").wait_for()
-    assert "'letter.png' isn't an image" in text(page, "upload-error")
-    by_id(page, "upload-error-dismiss").click()
-    assert by_id(page, "upload-error").count() == 0
-    assert ask(page, lambda: by_id(page, "class-barn").click())["class"] == "barn"
+    by_id(busy_page, "upload-file").set_input_files({"name": "letter.png", "mimeType": "image/png", "buffer": content})
+    by_id(busy_page, "upload-error").wait_for()
+    assert "'letter.png' isn't an image" in text(busy_page, "upload-error")
+    by_id(busy_page, "upload-error-dismiss").click()
+    assert by_id(busy_page, "upload-error").count() == 0
+    assert ask(busy_page, lambda: by_id(busy_page, "class-barn").click())["class"] == "barn"
 
 
-def test_file_that_is_too_long_is_refused_in_words(page: Any, console: Console, tmp_path: Any) -> None:
+def test_file_that_is_too_long_is_refused_in_words(busy_page: Any, console: Console, tmp_path: Any) -> None:
     console.expected.append("status of 413")
     (tmp_path / "long.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 34_000_000)
-    by_id(page, "upload-file").set_input_files(tmp_path / "long.png")
-    by_id(page, "upload-error").wait_for()
-    assert "33554432 bytes" in text(page, "upload-error")
+    by_id(busy_page, "upload-file").set_input_files(tmp_path / "long.png")
+    by_id(busy_page, "upload-error").wait_for()
+    assert "33554432 bytes" in text(busy_page, "upload-error")
 
 
 def test_link_reproduces_the_view(page: Any, new_page: Callable[..., Any]) -> None:
@@ -332,7 +332,7 @@ def test_failure_of_the_server_is_shown_and_can_be_tried_again(page: Any, consol
     assert ask(page, lambda: by_id(page, "importance-retry").click())["class"] == "barn"
 
 
-def test_server_that_is_gone_is_named(new_page: Callable[..., Any], console: Console, farm: Any, browser: Any) -> None:  # noqa: ARG001
+def test_server_that_is_gone_is_named(new_page: Callable[..., Any], console: Console, farm: Any, browser: Any) -> None:
     console.expected.append("ERR_CONNECTION")
     page = new_page()
     with serving(farm, "serve", "network.py:build", "--images", "images") as own:
@@ -352,7 +352,9 @@ def test_wait_can_be_cancelled(page: Any) -> None:
     assert ask(page, lambda: by_id(page, "importance-retry").click())["class"] == "barn"
 
 
-def test_token_opens_the_page_once_and_for_all(new_page: Callable[..., Any], console: Console, farm: Any, browser: Any) -> None:  # noqa: ARG001
+def test_token_opens_the_page_once_and_for_all(
+    new_page: Callable[..., Any], console: Console, farm: Any, browser: Any
+) -> None:
     console.expected.append("status of 401")
     arguments = ["serve", "network.py:build", "--images", "images", "--token", "a0b1c2d3e4f5"]
     with serving(farm, *arguments) as guarded:
@@ -375,5 +377,7 @@ def test_page_fits_its_window(new_page: Callable[..., Any], site: Site, scheme: 
     page.goto(site.address)
     wait_for_map(page)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    dark = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).every((part) => part < 90)")
+    dark = page.evaluate(
+        "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).every((part) => part < 90)"
+    )
     assert dark is (scheme == "dark")

@@ -77,8 +77,14 @@ class Evaluation:
 
     @property
     def image_iou(self) -> tuple[float, ...]:
-        """IoU of each image, 0..1, averaged over the classes that are true or predicted in it."""
-        return tuple(intersection_over_union(self.confusions).nanmean(-1).tolist())
+        """IoU of each image, 0..1, averaged over the classes that are true in it.
+
+        A class that is predicted only counts by what it takes from the others: as a class of its own, with an IoU of 0,
+        a handful of its pixels would outweigh everything else.
+        """
+        true = self.confusions.sum(-1) > 0
+        iou = intersection_over_union(self.confusions).where(true, torch.nan)
+        return tuple(iou.nanmean(-1).tolist())
 
     @property
     def accuracy(self) -> float:

@@ -96,7 +96,7 @@ def create_app(
 
 
 def _complete_schema(app: FastAPI) -> None:
-    """Add the shapes to the schema that FastAPI doesn't find by itself: of failures, and of what travels in a header."""
+    """Add the shapes that FastAPI doesn't find by itself to the schema: of failures, and of the header of a map."""
     generate = app.openapi
     _, found = models_json_schema(
         [(AttributionHeader, "serialization"), (ErrorBody, "serialization")], ref_template=_COMPONENTS

@@ -160,7 +160,9 @@ def add_error_handlers(app: FastAPI, headers: Mapping[str, str]) -> None:
 def _allowed(request: Request) -> str:
     """Return the methods that a path takes, of all routes together, which the router looks at one by one."""
     paths = request.app.openapi()["paths"]
-    fitting = [item for template, item in paths.items() if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), request.url.path)]
+    fitting = [
+        item for template, item in paths.items() if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), request.url.path)
+    ]
     return ", ".join(sorted({method.upper() for item in fitting for method in item}))
 
 

@@ -58,7 +58,8 @@ class Place:
     @property
     def access(self) -> Access:
         """Who may ask: whoever is on this machine, or whoever has the token."""
-        return Access(hosts=LOOPBACK_HOSTS if is_loopback(self.host) else (), token=self.token)
+        own = f"[{self.host}]" if ":" in self.host else self.host
+        return Access(hosts=(*LOOPBACK_HOSTS, own) if is_loopback(self.host) else (), token=self.token)
 
 
 def find_place(*, host: str = "127.0.0.1", port: int | None = None, token: str | None = None) -> Place:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from .errors import VisitorGone
@@ -94,5 +96,7 @@ async def _run(pool: ThreadPoolExecutor, request: Request, function: Callable[[]
 
 async def _departure(request: Request) -> None:
     """Return when the visitor closes the connection."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+    # A body that is too long, where none is expected, counts as leaving.
+    with contextlib.suppress(HTTPException):
+        while (await request.receive())["type"] != "http.disconnect":
+            pass

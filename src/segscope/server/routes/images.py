@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from starlette.requests import ClientDisconnect
 
-from ..errors import WrongType
+from ..errors import VisitorGone, WrongType
 from ..gallery import GalleryImage
 from ..schemas import ImageList, ImageProblem, ImageRecord
 from .shared import ImageOf, SessionOf, binary
@@ -41,11 +42,14 @@ async def post_image(
     name: Annotated[str, Query(description="The file's name, for display.")] = "upload",
     content_type: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> ImageRecord:
-    """Take an image into memory, where it stays until the server ends or newer uploads need the room."""
+    """Take an image into memory, for all visitors, until the server ends or newer uploads need the room."""
     kind = content_type.partition(";")[0].strip().lower()
     if not kind.startswith("image/") and kind != "application/octet-stream":
         raise WrongType(f"The body's Content-Type is {kind!r}; expected image/png, image/jpeg or another image type.")
-    data = await request.body()
+    try:
+        data = await request.body()
+    except ClientDisconnect:
+        raise VisitorGone("The visitor left before the upload was complete.") from None
     image = await session.work.on_pictures(request, lambda: session.gallery.add(data, name))
     return ImageRecord.model_validate(image)
 

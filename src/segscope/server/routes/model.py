@@ -16,7 +16,8 @@ router = APIRouter(tags=["model"])
 @router.get("/model", summary="The model, its classes and the methods")
 async def get_model(request: Request, session: SessionOf) -> ModelDescription:
     """Return the model's name and classes, and every method with a description of its parameters."""
-    await session.work.on_network(request, session.learn_classes)
+    if not session.model.classes:
+        await session.work.on_network(request, session.learn_classes)
     pairs = enumerate(zip(session.model.classes, session.model.colors, strict=True))
     return ModelDescription(
         name=session.model.name,
