@@ -20,6 +20,7 @@ from segscope.server.summary import class_iou
 from .conftest import Client, error_of, npy
 
 PIXELS = {"kind": "pixel", "row": 3, "column": 5}
+PATCH = {"kind": "superpixel", "row": 3, "column": 5}
 REGIONS: list[dict[str, Any] | None] = [
     None,
     {"kind": "everywhere"},
@@ -30,6 +31,9 @@ REGIONS: list[dict[str, Any] | None] = [
     {"kind": "true", "class": "root"},
     {"kind": "errors", "class": "root"},
     {"kind": "errors", "class": "root", "error": "false-negative"},
+    {"kind": "segment", "row": 3, "column": 5},
+    PATCH | {"count": 12},
+    {"kind": "superpixel", "row": 39, "column": 55},
     {"kind": "or", "regions": [PIXELS, {"kind": "box", "top": 0, "left": 0, "bottom": 2, "right": 2}]},
     {"kind": "and", "regions": [{"kind": "everywhere"}, {"kind": "not", "region": PIXELS}]},
     {"kind": "mask", "size": [40, 56], "runs": [100, 40, 2000, 100]},
@@ -62,7 +66,9 @@ def test_model_lists_classes_and_methods(client: Client, model: segscope.Segment
     known = segscope.methods.all_methods()
     assert [entry["name"] for entry in body["methods"]] == list(known)
     for entry in body["methods"]:
-        assert [parameter["name"] for parameter in entry["parameters"]] == [p.name for p in known[entry["name"]].parameters]
+        assert [parameter["name"] for parameter in entry["parameters"]] == [
+            p.name for p in known[entry["name"]].parameters
+        ]
 
 
 def test_model_without_class_names_gets_them_from_the_first_image(network: torch.nn.Module, gallery: Gallery) -> None:
@@ -166,12 +172,35 @@ def test_every_method_answers(client: Client, ids: dict[str, str], method: str) 
         ({"class": "leaf", "parameters": {"relu": "perhaps"}}, "invalid-input", "perhaps"),
         ({"class": "leaf", "region": {"kind": "circle"}}, "invalid-input", "circle"),
         ({"class": "leaf", "region": {"kind": "pixel", "row": 40, "column": 0}}, "invalid-region", "40"),
-        ({"class": "leaf", "region": {"kind": "box", "top": 5, "left": 0, "bottom": 5, "right": 9}}, "invalid-region", ""),
+        (
+            {
+                "class": "leaf",
+                "region": {"kind": "or", "regions": [{**PATCH, "count": count} for count in (9, 10, 11)]},
+            },
+            "invalid-region",
+            "2 counts",
+        ),
+        ({"class": "leaf", "region": {"kind": "segment", "row": 0, "column": 56}}, "invalid-region", "56"),
+        ({"class": "leaf", "region": {"kind": "superpixel", "row": -1, "column": 0}}, "invalid-region", "-1"),
+        (
+            {"class": "leaf", "region": {"kind": "superpixel", "row": 0, "column": 0, "count": 5001}},
+            "invalid-input",
+            "5000",
+        ),
+        (
+            {"class": "leaf", "region": {"kind": "box", "top": 5, "left": 0, "bottom": 5, "right": 9}},
+            "invalid-region",
+            "",
+        ),
         ({"class": "leaf", "region": {"kind": "polygon", "points": [[0, 0], [1, 1]]}}, "invalid-input", "points"),
         ({"class": "leaf", "region": {"kind": "mask", "size": [4, 5], "runs": [20]}}, "invalid-region", "40×56"),
         ({"class": "leaf", "region": {"kind": "mask", "size": [40, 56], "runs": [20]}}, "invalid-region", "20"),
         ({"class": "leaf", "region": {"kind": "mask", "size": [40, 56], "runs": [2240]}}, "empty-region", ""),
-        ({"class": "leaf", "region": {"kind": "mask", "size": [10**9, 10**9], "runs": [0, 10**15]}}, "invalid-region", ""),
+        (
+            {"class": "leaf", "region": {"kind": "mask", "size": [10**9, 10**9], "runs": [0, 10**15]}},
+            "invalid-region",
+            "",
+        ),
         ({"class": "leaf", "region": {"kind": "or", "regions": [PIXELS] * 65}}, "invalid-input", "regions"),
         (
             {"class": "leaf", "region": {"kind": "or", "regions": [{"kind": "or", "regions": [PIXELS] * 33}] * 2}},

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
+from ..segments import MAX_SUPERPIXELS
+
 __all__ = [
     "AttributionHeader",
     "AttributionRequest",
@@ -31,6 +33,8 @@ __all__ = [
     "PredictedRegion",
     "PredictionSummary",
     "RegionBody",
+    "SegmentRegion",
+    "SuperpixelRegion",
     "TrueRegion",
     "to_json",
 ]
@@ -237,6 +241,25 @@ class ErrorsRegion(_Received):
     error: Literal["any", "false-positive", "false-negative"] = "any"
 
 
+class SegmentRegion(_Received):
+    """The connected part of the predicted mask around a pixel."""
+
+    kind: Literal["segment"]
+    row: Whole
+    column: Whole
+
+
+class SuperpixelRegion(_Received):
+    """The patch of similar colour around a pixel."""
+
+    kind: Literal["superpixel"]
+    row: Whole
+    column: Whole
+    count: Annotated[Whole, Field(ge=1, le=MAX_SUPERPIXELS)] = Field(
+        default=200, description="Into about how many patches the image is divided."
+    )
+
+
 class CombinedRegion(_Received):
     """The pixels in all, or in any, of some regions."""
 
@@ -267,6 +290,8 @@ RegionBody: TypeAlias = Annotated[
     | PolygonRegion
     | TrueRegion
     | ErrorsRegion
+    | SegmentRegion
+    | SuperpixelRegion
     | CombinedRegion
     | OtherRegion
     | MaskRegion,

@@ -253,7 +253,7 @@ export interface components {
              * Region
              * @description Null: the pixels predicted as the class.
              */
-            region?: (components["schemas"]["EverywhereRegion"] | components["schemas"]["PredictedRegion"] | components["schemas"]["PixelRegion"] | components["schemas"]["BoxRegion"] | components["schemas"]["PolygonRegion"] | components["schemas"]["TrueRegion"] | components["schemas"]["ErrorsRegion"] | components["schemas"]["CombinedRegion"] | components["schemas"]["OtherRegion"] | components["schemas"]["MaskRegion"]) | null;
+            region?: (components["schemas"]["EverywhereRegion"] | components["schemas"]["PredictedRegion"] | components["schemas"]["PixelRegion"] | components["schemas"]["BoxRegion"] | components["schemas"]["PolygonRegion"] | components["schemas"]["TrueRegion"] | components["schemas"]["ErrorsRegion"] | components["schemas"]["SegmentRegion"] | components["schemas"]["SuperpixelRegion"] | components["schemas"]["CombinedRegion"] | components["schemas"]["OtherRegion"] | components["schemas"]["MaskRegion"]) | null;
             /**
              * Score
              * @description What is averaged over the region.
@@ -327,7 +327,7 @@ export interface components {
              */
             kind: "and" | "or";
             /** Regions */
-            regions: (components["schemas"]["EverywhereRegion"] | components["schemas"]["PredictedRegion"] | components["schemas"]["PixelRegion"] | components["schemas"]["BoxRegion"] | components["schemas"]["PolygonRegion"] | components["schemas"]["TrueRegion"] | components["schemas"]["ErrorsRegion"] | components["schemas"]["CombinedRegion"] | components["schemas"]["OtherRegion"] | components["schemas"]["MaskRegion"])[];
+            regions: (components["schemas"]["EverywhereRegion"] | components["schemas"]["PredictedRegion"] | components["schemas"]["PixelRegion"] | components["schemas"]["BoxRegion"] | components["schemas"]["PolygonRegion"] | components["schemas"]["TrueRegion"] | components["schemas"]["ErrorsRegion"] | components["schemas"]["SegmentRegion"] | components["schemas"]["SuperpixelRegion"] | components["schemas"]["CombinedRegion"] | components["schemas"]["OtherRegion"] | components["schemas"]["MaskRegion"])[];
         };
         /**
          * ErrorBody
@@ -516,7 +516,7 @@ export interface components {
              */
             kind: "not";
             /** Region */
-            region: components["schemas"]["EverywhereRegion"] | components["schemas"]["PredictedRegion"] | components["schemas"]["PixelRegion"] | components["schemas"]["BoxRegion"] | components["schemas"]["PolygonRegion"] | components["schemas"]["TrueRegion"] | components["schemas"]["ErrorsRegion"] | components["schemas"]["CombinedRegion"] | components["schemas"]["OtherRegion"] | components["schemas"]["MaskRegion"];
+            region: components["schemas"]["EverywhereRegion"] | components["schemas"]["PredictedRegion"] | components["schemas"]["PixelRegion"] | components["schemas"]["BoxRegion"] | components["schemas"]["PolygonRegion"] | components["schemas"]["TrueRegion"] | components["schemas"]["ErrorsRegion"] | components["schemas"]["SegmentRegion"] | components["schemas"]["SuperpixelRegion"] | components["schemas"]["CombinedRegion"] | components["schemas"]["OtherRegion"] | components["schemas"]["MaskRegion"];
         };
         /**
          * ParameterDescription
@@ -609,6 +609,42 @@ export interface components {
              * @description In forward order.
              */
             layers: components["schemas"]["LayerDescription"][];
+        };
+        /**
+         * SegmentRegion
+         * @description The connected part of the predicted mask around a pixel.
+         */
+        SegmentRegion: {
+            /** Column */
+            column: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "segment";
+            /** Row */
+            row: number;
+        };
+        /**
+         * SuperpixelRegion
+         * @description The patch of similar colour around a pixel.
+         */
+        SuperpixelRegion: {
+            /** Column */
+            column: number;
+            /**
+             * Count
+             * @description Into about how many patches the image is divided.
+             * @default 200
+             */
+            count: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "superpixel";
+            /** Row */
+            row: number;
         };
         /**
          * TrueRegion
