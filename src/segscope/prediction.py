@@ -76,6 +76,8 @@ class Prediction:
         uint8, H×W×3: the image as people see it.
     geometry : Geometry
         Where the image lies in the network's input.
+    input : Layer
+        The network's input, as the node that all layers come after.
     truth : ndarray or None
         int32, H×W: the true class indices.
     """
@@ -99,6 +101,8 @@ class Prediction:
         self._lock = threading.RLock()
         self._superpixels: OrderedDict[int, NDArray[np.int32]] = OrderedDict()
         self._nodes = reaches(forward_pass.logits)
+        _, channels, *input_size = forward_pass.input.shape
+        self.input = Layer(INPUT, "Input", channels, *input_size)
         self.layers: Mapping[str, Layer] = MappingProxyType(self._find_layers(forward_pass))
 
     @property

@@ -24,7 +24,9 @@ OPERATIONS: dict[tuple[str, str], tuple[dict[str, Any], int, dict[str, Any] | No
     ("GET", "/api/images/{image_id}/prediction"): ({}, 200, {}),
     ("GET", "/api/images/{image_id}/mask"): ({}, 200, {}),
     ("GET", "/api/images/{image_id}/truth"): ({}, 200, {}),
+    ("GET", "/api/images/{image_id}/graph"): ({}, 200, {}),
     ("POST", "/api/images/{image_id}/attribution"): ({"json": QUESTION}, 200, {"json": QUESTION}),
+    ("POST", "/api/images/{image_id}/layers"): ({"json": QUESTION}, 200, {"json": QUESTION}),
 }
 IDENTIFIERS = [f"{method} {path}" for method, path in OPERATIONS]
 
@@ -108,7 +110,9 @@ def test_validation_error_names_the_place(client: Client, ids: dict[str, str]) -
     assert "colour" in error["message"]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"class": "leaf"', b"\xff\xfe", b'{"class":' + b"[" * 50_000])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b'{"class": "leaf"', b"\xff\xfe", b'{"class":' + b"[" * 50_000]
+)
 def test_unreadable_body_is_a_clear_error(client: Client, ids: dict[str, str], body: bytes) -> None:
     headers = {"Content-Type": "application/json"}
     response = client.post(f"/api/images/{ids['image2.png']}/attribution", content=body, headers=headers)
@@ -128,12 +132,19 @@ def test_failure_of_the_server_hides_its_details(client: Client, monkeypatch: py
     assert response.headers["x-content-type-options"] == "nosniff"
 
 
-def test_schema_describes_the_header_of_a_map(client: Client) -> None:
+@pytest.mark.parametrize(
+    ("resource", "name", "fields"),
+    [
+        ("attribution", "X-Segscope-Attribution", {"class", "layer", "signed", "milliseconds"}),
+        ("layers", "X-Segscope-Layers", {"class", "method", "signed", "layers", "milliseconds"}),
+    ],
+)
+def test_schema_describes_the_header_of_a_map(client: Client, resource: str, name: str, fields: set[str]) -> None:
     schema = client.get("/openapi.json").json()
-    operation = schema["paths"]["/api/images/{image_id}/attribution"]["post"]
-    header = operation["responses"]["200"]["headers"]["X-Segscope-Attribution"]
-    name = header["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[-1]
-    assert set(schema["components"]["schemas"][name]["required"]) >= {"class", "layer", "signed", "milliseconds"}
+    operation = schema["paths"][f"/api/images/{{image_id}}/{resource}"]["post"]
+    header = operation["responses"]["200"]["headers"][name]
+    model = header["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[-1]
+    assert set(schema["components"]["schemas"][model]["required"]) >= fields
 
 
 def test_npy_is_little_endian_and_row_major() -> None:

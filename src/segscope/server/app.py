@@ -8,7 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic.json_schema import models_json_schema
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from ..model import SegmentationModel
 from .errors import add_error_handlers
@@ -16,7 +17,7 @@ from .gallery import Gallery
 from .limits import BodyLimit, HeadAsGet
 from .page import Page
 from .routes import api
-from .schemas import AttributionHeader, ErrorBody
+from .schemas import AttributionHeader, ErrorBody, LayersHeader
 from .security import HEADERS, Access, Guard, SecurityHeaders
 from .session import DEFAULT_MEMORY, Session
 
@@ -98,16 +99,20 @@ def create_app(
 def _complete_schema(app: FastAPI) -> None:
     """Add the shapes to the schema that FastAPI doesn't find by itself: of failures, and of what travels in a header."""
     generate = app.openapi
-    _, found = models_json_schema(
-        [(AttributionHeader, "serialization"), (ErrorBody, "serialization")], ref_template=_COMPONENTS
-    )
+    sent: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (AttributionHeader, "serialization"),
+        (LayersHeader, "serialization"),
+        (ErrorBody, "serialization"),
+    ]
+    _, found = models_json_schema(sent, ref_template=_COMPONENTS)
 
     def openapi() -> dict[str, Any]:
         schema = generate()
         schema["components"]["schemas"].update(found["$defs"])
         return schema
 
-    app.openapi = openapi  # type: ignore[method-assign] # the way that FastAPI's documentation gives
+    # The way that FastAPI's documentation gives.
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _version() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
@@ -23,9 +24,13 @@ __all__ = [
     "ImageProblem",
     "ImageRecord",
     "LayerDescription",
+    "LayerMap",
+    "LayersHeader",
+    "LayersRequest",
     "MaskRegion",
     "MethodDescription",
     "ModelDescription",
+    "NetworkGraph",
     "OtherRegion",
     "ParameterDescription",
     "PixelRegion",
@@ -36,6 +41,7 @@ __all__ = [
     "SegmentRegion",
     "SuperpixelRegion",
     "TrueRegion",
+    "header_text",
     "to_json",
 ]
 
@@ -188,6 +194,35 @@ class AttributionHeader(_Sent):
     milliseconds: float = Field(description="Time that the answer took, waiting aside.")
 
 
+class NetworkGraph(_Sent):
+    """The network as one image went through it; nested modules are in the dots of the names."""
+
+    nodes: list[LayerDescription] = Field(description="The input and the layers, in forward order.")
+    edges: list[tuple[str, str]] = Field(
+        description="[from, to]: the second uses what the first puts out, with no other layer between."
+    )
+
+
+class LayerMap(_Sent):
+    """What the small map of a layer is."""
+
+    name: str
+    limit: float | None = Field(
+        description="Largest magnitude of the whole map in the image's pixels; null without map."
+    )
+    reason: str | None = Field(description="Why there is no map; null where there is one.")
+
+
+class LayersHeader(_Sent):
+    """The header X-Segscope-Layers: which layers the maps beside it are of."""
+
+    class_: str = Field(alias="class")
+    method: str
+    signed: bool = Field(description="Whether negative values have a meaning.")
+    milliseconds: float = Field(description="Time that the answer took, waiting aside.")
+    layers: list[LayerMap] = Field(description="In forward order, one for each map.")
+
+
 class EverywhereRegion(_Received):
     """The whole image."""
 
@@ -299,18 +334,36 @@ RegionBody: TypeAlias = Annotated[
 ]
 
 
-class AttributionRequest(_Received):
-    """A question: why is this region labelled as this class (and not as another)?"""
+class _Question(_Received):
+    """What is asked, wherever it is."""
 
     class_: ClassReference = Field(alias="class", description="Name or index.", examples=["cap"])
     against: ClassReference | None = Field(default=None, description="The contrast class.")
     region: RegionBody | None = Field(default=None, description="Null: the pixels predicted as the class.")
-    layer: StrictStr | None = Field(
-        default=None, description="Null: the method's usual place.", examples=["aggregation_conv"]
-    )
     method: StrictStr = Field(default="grad-cam", description="A name from the model's methods.")
     score: Literal["logit", "probability"] = Field(default="logit", description="What is averaged over the region.")
     parameters: dict[str, Value] = Field(default_factory=dict, description="The method's own settings.")
+
+
+class AttributionRequest(_Question):
+    """A question: why is this region labelled as this class (and not as another)?"""
+
+    layer: StrictStr | None = Field(
+        default=None, description="Null: the method's usual place.", examples=["aggregation_conv"]
+    )
+
+
+class LayersRequest(_Question):
+    """The same question to all layers at once."""
+
+    size: Annotated[Whole, Field(ge=16, le=128)] = Field(
+        default=64, description="The longest side of each map in pixels; its proportions are those of the image."
+    )
+
+
+def header_text(body: BaseModel) -> str:
+    """Return a body as it travels in a header: compact JSON in ASCII."""
+    return json.dumps(to_json(body), separators=(",", ":"))
 
 
 def to_json(body: BaseModel) -> dict[str, Any]:
@@ -318,5 +371,5 @@ def to_json(body: BaseModel) -> dict[str, Any]:
     return body.model_dump(by_alias=True, mode="json")
 
 
-for _recursive in (CombinedRegion, OtherRegion, AttributionRequest):
+for _recursive in (CombinedRegion, OtherRegion, AttributionRequest, LayersRequest):
     _recursive.model_rebuild()

@@ -48,6 +48,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/images/{image_id}/graph": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The network's layers and what flows between them
+         * @description Return the layers that the image went through, in forward order, and which one feeds which.
+         */
+        get: operations["get_graph_api_images__image_id__graph_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{image_id}/layers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Why was it labelled so, as each layer tells it?
+         * @description Return how much each place of every layer mattered for one score, at a small size, from one backward pass.
+         */
+        post: operations["post_layers_api_images__image_id__layers_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/images/{image_id}/mask": {
         parameters: {
             query?: never;
@@ -439,6 +479,97 @@ export interface components {
             width: number;
         };
         /**
+         * LayerMap
+         * @description What the small map of a layer is.
+         */
+        LayerMap: {
+            /**
+             * Limit
+             * @description Largest magnitude of the whole map in the image's pixels; null without map.
+             */
+            limit: number | null;
+            /** Name */
+            name: string;
+            /**
+             * Reason
+             * @description Why there is no map; null where there is one.
+             */
+            reason: string | null;
+        };
+        /**
+         * LayersHeader
+         * @description The header X-Segscope-Layers: which layers the maps beside it are of.
+         */
+        LayersHeader: {
+            /** Class */
+            class: string;
+            /**
+             * Layers
+             * @description In forward order, one for each map.
+             */
+            layers: components["schemas"]["LayerMap"][];
+            /** Method */
+            method: string;
+            /**
+             * Milliseconds
+             * @description Time that the answer took, waiting aside.
+             */
+            milliseconds: number;
+            /**
+             * Signed
+             * @description Whether negative values have a meaning.
+             */
+            signed: boolean;
+        };
+        /**
+         * LayersRequest
+         * @description The same question to all layers at once.
+         */
+        LayersRequest: {
+            /**
+             * Against
+             * @description The contrast class.
+             */
+            against?: string | number | null;
+            /**
+             * Class
+             * @description Name or index.
+             * @example cap
+             */
+            class: string | number;
+            /**
+             * Method
+             * @description A name from the model's methods.
+             * @default grad-cam
+             */
+            method: string;
+            /**
+             * Parameters
+             * @description The method's own settings.
+             */
+            parameters?: {
+                [key: string]: boolean | number | string;
+            };
+            /**
+             * Region
+             * @description Null: the pixels predicted as the class.
+             */
+            region?: (components["schemas"]["EverywhereRegion"] | components["schemas"]["PredictedRegion"] | components["schemas"]["PixelRegion"] | components["schemas"]["BoxRegion"] | components["schemas"]["PolygonRegion"] | components["schemas"]["TrueRegion"] | components["schemas"]["ErrorsRegion"] | components["schemas"]["SegmentRegion"] | components["schemas"]["SuperpixelRegion"] | components["schemas"]["CombinedRegion"] | components["schemas"]["OtherRegion"] | components["schemas"]["MaskRegion"]) | null;
+            /**
+             * Score
+             * @description What is averaged over the region.
+             * @default logit
+             * @enum {string}
+             */
+            score: "logit" | "probability";
+            /**
+             * Size
+             * @description The longest side of each map in pixels; its proportions are those of the image.
+             * @default 64
+             */
+            size: number;
+        };
+        /**
          * MaskRegion
          * @description The pixels marked in a mask: row by row, the lengths of runs of unmarked and marked pixels, unmarked first.
          */
@@ -504,6 +635,25 @@ export interface components {
             methods: components["schemas"]["MethodDescription"][];
             /** Name */
             name: string;
+        };
+        /**
+         * NetworkGraph
+         * @description The network as one image went through it; nested modules are in the dots of the names.
+         */
+        NetworkGraph: {
+            /**
+             * Edges
+             * @description [from, to]: the second uses what the first puts out, with no other layer between.
+             */
+            edges: [
+                string,
+                string
+            ][];
+            /**
+             * Nodes
+             * @description The input and the layers, in forward order.
+             */
+            nodes: components["schemas"]["LayerDescription"][];
         };
         /**
          * OtherRegion
@@ -774,6 +924,96 @@ export interface operations {
                     /** @description What the map answers, as JSON in ASCII. */
                     "X-Segscope-Attribution"?: {
                         "application/json": components["schemas"]["AttributionHeader"];
+                    };
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-npy": string;
+                };
+            };
+            /** @description A fault of the request; the message says what to do. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A fault of the server. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_graph_api_images__image_id__graph_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's opaque id. */
+                image_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NetworkGraph"];
+                };
+            };
+            /** @description A fault of the request; the message says what to do. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A fault of the server. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    post_layers_api_images__image_id__layers_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's opaque id. */
+                image_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LayersRequest"];
+            };
+        };
+        responses: {
+            /** @description Small raw maps, float32, layer×height×width, in forward order; NaN where there is none. */
+            200: {
+                headers: {
+                    /** @description Which layers the maps are of, as JSON in ASCII. */
+                    "X-Segscope-Layers"?: {
+                        "application/json": components["schemas"]["LayersHeader"];
                     };
                     [name: string]: unknown;
                 };

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 from fastapi import APIRouter, Request
@@ -13,8 +12,8 @@ from ...prediction import Prediction
 from ..gallery import GalleryImage
 from ..npy import NpyResponse, to_npy
 from ..regions import read_region
-from ..schemas import AttributionHeader, AttributionRequest, to_json
-from .shared import ImageOf, SessionOf, binary
+from ..schemas import AttributionHeader, AttributionRequest, header_text
+from .shared import ImageOf, SessionOf, binary, header_schema
 
 __all__ = ["HEADER", "router"]
 
@@ -22,19 +21,15 @@ HEADER = "X-Segscope-Attribution"
 
 router = APIRouter(tags=["attributions"])
 
-_HEADERS = {
-    HEADER: {
-        "description": "What the map answers, as JSON in ASCII.",
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/AttributionHeader"}}},
-    }
-}
-
 
 @router.post(
     "/images/{image_id}/attribution",
     summary="Why was it labelled so?",
     response_class=NpyResponse,
-    responses=binary("Raw importance of each pixel, float32, height×width.", headers=_HEADERS),
+    responses=binary(
+        "Raw importance of each pixel, float32, height×width.",
+        headers=header_schema(HEADER, AttributionHeader, "What the map answers, as JSON in ASCII."),
+    ),
 )
 async def post_attribution(
     request: Request, session: SessionOf, image: ImageOf, question: AttributionRequest
@@ -58,7 +53,7 @@ def _answer(prediction: Prediction, image: GalleryImage, question: AttributionRe
     )
     body = to_npy(attribution.values)
     header = _describe(attribution, milliseconds=(time.perf_counter() - start) * 1000)
-    return NpyResponse(body, headers={HEADER: json.dumps(to_json(header), separators=(",", ":"))})
+    return NpyResponse(body, headers={HEADER: header_text(header)})
 
 
 def _describe(attribution: Attribution, *, milliseconds: float) -> AttributionHeader:
