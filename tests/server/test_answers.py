@@ -107,6 +107,20 @@ def test_masks_are_what_the_library_says(
     assert (true == truth).all()
 
 
+@pytest.mark.parametrize("count", [None, 7, 300])
+def test_superpixels_are_what_the_library_says(
+    client: Client, ids: dict[str, str], expected: segscope.Prediction, count: int | None
+) -> None:
+    query = "" if count is None else f"?count={count}"
+    patches = npy(client.get(f"/api/images/{ids['image2.png']}/superpixels{query}"))
+    assert patches.dtype in (np.uint8, np.uint16)
+    assert (patches == expected.superpixels(count or 200)).all()
+
+
+def test_impossible_number_of_superpixels_is_refused(client: Client, ids: dict[str, str]) -> None:
+    assert client.get(f"/api/images/{ids['image2.png']}/superpixels?count=0").status_code == 422
+
+
 def test_truth_that_is_not_there_is_404(client: Client, ids: dict[str, str]) -> None:
     response = client.get(f"/api/images/{ids['image10.png']}/truth")
     assert response.status_code == 404

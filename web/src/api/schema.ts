@@ -148,6 +148,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/images/{image_id}/superpixels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Patches of similar colour
+         * @description Return the patches that regions of the kind ``superpixel`` choose from.
+         */
+        get: operations["get_superpixels_api_images__image_id__superpixels_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/images/{image_id}/thumbnail": {
         parameters: {
             query?: never;
@@ -1143,6 +1163,50 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PredictionSummary"];
+                };
+            };
+            /** @description A fault of the request; the message says what to do. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A fault of the server. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_superpixels_api_images__image_id__superpixels_get: {
+        parameters: {
+            query?: {
+                /** @description About how many patches. */
+                count?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The image's opaque id. */
+                image_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The number of each pixel's patch, uint8 or uint16, height×width. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-npy": string;
                 };
             };
             /** @description A fault of the request; the message says what to do. */

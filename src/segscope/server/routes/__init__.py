@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from . import attributions, graphs, images, layers, model, predictions
+from . import attributions, graphs, images, layers, model, predictions, superpixels
 
 __all__ = ["api"]
 
 api = APIRouter(prefix="/api")
-for _resource in (model, images, predictions, graphs, attributions, layers):
+for _resource in (model, images, predictions, superpixels, graphs, attributions, layers):
     api.include_router(_resource.router)
