@@ -191,6 +191,10 @@ class AttributionHeader(_Sent):
     map_width: int = Field(description="Width of the map at the layer's own resolution.")
     region_pixels: int = Field(description="Pixels asked about.")
     score_value: float = Field(description="The score that is explained.")
+    same_for_every_region: bool | None = Field(
+        description="Whether a different region gets the same map, up to scale, so that this one says nothing about its "
+        "region in particular; measured. Null where it can't be."
+    )
     milliseconds: float = Field(description="Time that the answer took, waiting aside.")
 
 
@@ -207,9 +211,7 @@ class LayerMap(_Sent):
     """What the small map of a layer is."""
 
     name: str
-    limit: float | None = Field(
-        description="Largest magnitude of the whole map in the image's pixels; null without map."
-    )
+    limit: float | None = Field(description="Largest magnitude of the map at the image's size; null without map.")
     reason: str | None = Field(description="Why there is no map; null where there is one.")
 
 

@@ -9,6 +9,7 @@ from ..cache import PredictionCache
 from ..model import SegmentationModel
 from ..prediction import Prediction
 from .gallery import Gallery, GalleryImage
+from .sameness import Sameness
 from .summary import Summary, summarize
 from .work import Work
 
@@ -45,6 +46,7 @@ class Session:
         self.gallery = gallery
         self.work = Work()
         self.predictions = PredictionCache(memory)
+        self.sameness = Sameness()
         self._summaries: OrderedDict[tuple[str, str], Summary] = OrderedDict()
         self._lock = threading.Lock()
 

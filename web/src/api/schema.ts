@@ -264,6 +264,11 @@ export interface components {
              */
             region_pixels: number;
             /**
+             * Same For Every Region
+             * @description Whether a different region gets the same map, up to scale, so that this one says nothing about its region in particular; measured. Null where it can't be.
+             */
+            same_for_every_region: boolean | null;
+            /**
              * Score Value
              * @description The score that is explained.
              */
@@ -505,7 +510,7 @@ export interface components {
         LayerMap: {
             /**
              * Limit
-             * @description Largest magnitude of the whole map in the image's pixels; null without map.
+             * @description Largest magnitude of the map at the image's size; null without map.
              */
             limit: number | null;
             /** Name */
