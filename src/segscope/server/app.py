@@ -18,7 +18,7 @@ from .limits import BodyLimit, HeadAsGet
 from .page import Page
 from .routes import api
 from .schemas import AttributionHeader, ErrorBody, LayersHeader
-from .security import HEADERS, Access, Guard, SecurityHeaders
+from .security import Access, Guard, SecurityHeaders
 from .session import DEFAULT_MEMORY, Session
 
 __all__ = ["create_app"]
@@ -66,6 +66,7 @@ def create_app(
         When the bound of memory isn't positive.
     """
     session = Session(model, gallery, memory=memory)
+    access = access or Access()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001  # FastAPI's signature
@@ -86,12 +87,12 @@ def create_app(
     app.state.session = session
     app.include_router(api)
     app.router.default = page or Page()
-    add_error_handlers(app, HEADERS)
+    add_error_handlers(app, access.headers)
     # The last one added is the first that a request meets.
     app.add_middleware(BodyLimit)
     app.add_middleware(HeadAsGet)
-    app.add_middleware(Guard, access=access or Access())
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(Guard, access=access)
+    app.add_middleware(SecurityHeaders, headers=access.headers)
     _complete_schema(app)
     return app
 

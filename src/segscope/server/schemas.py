@@ -192,7 +192,7 @@ class AttributionHeader(_Sent):
     region_pixels: int = Field(description="Pixels asked about.")
     score_value: float = Field(description="The score that is explained.")
     same_for_every_region: bool | None = Field(
-        description="Whether a different region gets the same map, up to scale, so that this one says nothing about its "
+        description="Whether another region gets the same map, up to scale, so that this one says nothing about its "
         "region in particular; measured. Null where it can't be."
     )
     milliseconds: float = Field(description="Time that the answer took, waiting aside.")

@@ -265,7 +265,7 @@ export interface components {
             region_pixels: number;
             /**
              * Same For Every Region
-             * @description Whether a different region gets the same map, up to scale, so that this one says nothing about its region in particular; measured. Null where it can't be.
+             * @description Whether another region gets the same map, up to scale, so that this one says nothing about its region in particular; measured. Null where it can't be.
              */
             same_for_every_region: boolean | null;
             /**
