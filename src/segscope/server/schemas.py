@@ -23,6 +23,7 @@ __all__ = [
     "ImageList",
     "ImageProblem",
     "ImageRecord",
+    "ImageStatistics",
     "LayerDescription",
     "LayerMap",
     "LayersHeader",
@@ -39,6 +40,7 @@ __all__ = [
     "PredictionSummary",
     "RegionBody",
     "SegmentRegion",
+    "StatisticsOverview",
     "SuperpixelRegion",
     "TrueRegion",
     "header_text",
@@ -178,6 +180,27 @@ class PredictionSummary(_Sent):
     layers: list[LayerDescription] = Field(description="In forward order.")
     default_layer: str
     confidence: float = Field(description="Mean over the pixels of the largest class probability.", ge=0, le=1)
+
+
+class ImageStatistics(_Sent):
+    """An image in numbers."""
+
+    id: str
+    confidence: float = Field(description="Mean over the pixels of the largest class probability.", ge=0, le=1)
+    shares: list[float] = Field(description="For each class, its share of the image's pixels.")
+    iou: list[float | None] | None = Field(
+        description="For each class, intersection over union; null where neither mask has it, or without a true mask."
+    )
+    mean_iou: float | None = Field(description="Mean over the classes that have one.")
+
+
+class StatisticsOverview(_Sent):
+    """All images in numbers, as far as they are known; ask again until done + failed is total."""
+
+    total: int
+    done: int
+    failed: int
+    rows: list[ImageStatistics] = Field(description="Of the images that are done, in the order of the list of images.")
 
 
 class AttributionHeader(_Sent):

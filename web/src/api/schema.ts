@@ -228,6 +228,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/statistics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where the network works, and where it doesn't
+         * @description Return what is known by now of every image; the first call has the rest worked out in the background.
+         */
+        get: operations["get_statistics_api_statistics_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -486,6 +506,34 @@ export interface components {
             name: string;
             /** Width */
             width: number;
+        };
+        /**
+         * ImageStatistics
+         * @description An image in numbers.
+         */
+        ImageStatistics: {
+            /**
+             * Confidence
+             * @description Mean over the pixels of the largest class probability.
+             */
+            confidence: number;
+            /** Id */
+            id: string;
+            /**
+             * Iou
+             * @description For each class, intersection over union; null where neither mask has it, or without a true mask.
+             */
+            iou: (number | null)[] | null;
+            /**
+             * Mean Iou
+             * @description Mean over the classes that have one.
+             */
+            mean_iou: number | null;
+            /**
+             * Shares
+             * @description For each class, its share of the image's pixels.
+             */
+            shares: number[];
         };
         /**
          * LayerDescription
@@ -799,6 +847,23 @@ export interface components {
             kind: "segment";
             /** Row */
             row: number;
+        };
+        /**
+         * StatisticsOverview
+         * @description All images in numbers, as far as they are known; ask again until done + failed is total.
+         */
+        StatisticsOverview: {
+            /** Done */
+            done: number;
+            /** Failed */
+            failed: number;
+            /**
+             * Rows
+             * @description Of the images that are done, in the order of the list of images.
+             */
+            rows: components["schemas"]["ImageStatistics"][];
+            /** Total */
+            total: number;
         };
         /**
          * SuperpixelRegion
@@ -1332,6 +1397,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ModelDescription"];
+                };
+            };
+            /** @description A fault of the request; the message says what to do. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A fault of the server. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_statistics_api_statistics_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatisticsOverview"];
                 };
             };
             /** @description A fault of the request; the message says what to do. */
