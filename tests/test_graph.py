@@ -1,5 +1,7 @@
 """The edges between layers, read from the forward pass."""
 
+import itertools
+
 import torch
 
 import segscope
@@ -13,7 +15,7 @@ def test_edges_of_the_example_network_follow_its_architecture():
 
     levels = [f"psp_level{bins}_conv" for bins in (1, 2, 3, 6)]
     backbone = names[: names.index("psp_level1_conv")]
-    expected = {("input", "block1_conv1"), *zip(backbone, backbone[1:], strict=False)}
+    expected = {("input", "block1_conv1"), *itertools.pairwise(backbone)}
     expected |= {("block5_conv3", level) for level in levels} | {(level, "aggregation_conv") for level in levels}
     expected |= {("block5_conv3", "aggregation_conv"), ("aggregation_conv", "classifier")}
     assert set(prediction.edges) == expected

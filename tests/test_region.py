@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 import segscope
 from segscope import EmptyRegion, InvalidRegion, Region, SegscopeError, UnknownName
+from segscope.segments import superpixels
 
 SIZE = (6, 8)
 
@@ -25,7 +26,9 @@ def seen(size: tuple[int, int] = SIZE, mask: Any = None, truth: Any = None) -> A
     """What a region needs to know of a prediction."""
     model = segscope.SegmentationModel(torch.nn.Conv2d(3, 3, 1), classes=("sea", "land", "sky"))
     mask = np.zeros(size, np.int32) if mask is None else mask
-    return SimpleNamespace(size=size, mask=mask, truth=truth, model=model)
+    image = np.random.default_rng(2).integers(0, 256, (*size, 3), np.uint8)
+    patches = lambda count: superpixels(image, count)
+    return SimpleNamespace(size=size, mask=mask, truth=truth, model=model, superpixels=patches)
 
 
 def marked(region: Region, **what: Any) -> NDArray[np.float32]:
@@ -101,6 +104,80 @@ def test_predicted_true_and_errors() -> None:
     assert marked(Region.errors("sky"), **what).tolist() == [[0, 0, 0, 1]]
 
 
+def test_segment_is_the_connected_part_of_the_predicted_mask() -> None:
+    mask = np.array([[1, 0, 0, 1], [0, 1, 0, 0], [2, 2, 0, 1]], np.int32)
+    what = {"size": (3, 4), "mask": mask}
+    assert marked(Region.segment(0, 0), **what).tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
+    assert marked(Region.segment(2, 3), **what).tolist() == [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]]
+    assert marked(Region.segment(1, 0), **what).tolist() == (mask == 0).tolist()
+    assert marked(Region.segment(2, 1), **what).tolist() == (mask == 2).tolist()
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.data())
+def test_segments_divide_the_image(height: int, width: int, data: Any) -> None:
+    flat = data.draw(st.lists(st.integers(0, 2), min_size=height * width, max_size=height * width))
+    mask = np.array(flat, np.int32).reshape(height, width)
+    prediction = seen((height, width), mask=mask)
+    for place in itertools.product(range(height), range(width)):
+        part = Region.segment(*place).weights(prediction).astype(bool)
+        assert part[place]
+        assert (mask[part] == mask[place]).all()
+        grown = np.pad(part, 1)
+        shifted = [np.roll(grown, shift, (0, 1)) for shift in itertools.product((-1, 0, 1), repeat=2)]
+        neighbours = np.any(shifted, axis=0)[1:-1, 1:-1] & ~part
+        assert (mask[neighbours] != mask[place]).all()
+
+
+def test_superpixels_divide_the_image_by_colour(prediction: segscope.Prediction) -> None:
+    patches = prediction.superpixels(30)
+    assert patches.shape == prediction.size
+    assert patches.dtype == np.int32
+    assert 10 <= len(np.unique(patches)) <= 60
+    colours = prediction.image.astype(float)
+    within = sum(colours[patches == patch].var(axis=0).sum() * (patches == patch).sum() for patch in np.unique(patches))
+    assert within < 0.4 * colours.reshape(-1, 3).var(axis=0).sum() * patches.size
+    weights = Region.superpixel(20, 30, count=30).weights(prediction)
+    np.testing.assert_array_equal(weights, patches == patches[20, 30])
+
+
+def test_superpixels_are_the_same_each_time_and_kept(
+    model: segscope.SegmentationModel, image: NDArray[np.uint8]
+) -> None:
+    first, second = model.predict(image), model.predict(image)
+    np.testing.assert_array_equal(first.superpixels(), second.superpixels(200))
+    assert first.superpixels() is first.superpixels(200)
+    before = first.nbytes
+    for count in (10, 20, 30, 40):
+        first.superpixels(count)
+    assert first.nbytes - before == first.superpixels(40).nbytes
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (2, 3), (1, 5000), (40, 56)])
+@pytest.mark.parametrize("count", [1, 2, 5000])
+def test_superpixels_of_images_of_any_size(size: tuple[int, int], count: int) -> None:
+    patches = superpixels(np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8), count)
+    assert patches.shape == size
+    assert patches.min() == 0
+
+
+def test_superpixels_of_a_large_image_follow_its_colours() -> None:
+    image = np.zeros((1500, 1200, 3), np.uint8)
+    image[:, 601:] = 255
+    patches = superpixels(image, 50)
+    assert patches.shape == (1500, 1200)
+    assert 25 <= len(np.unique(patches)) <= 100
+    # Found on a smaller copy, borders are right up to its pixels.
+    assert not {*patches[:, :597].ravel()} & {*patches[:, 605:].ravel()}
+
+
+@pytest.mark.parametrize("count", [0, -1, 5001, 10**30, 1.0, True, None, "200"])
+def test_impossible_count_of_superpixels(count: Any) -> None:
+    with pytest.raises(InvalidRegion, match="expected a whole number from 1 to 5000"):
+        Region.superpixel(0, 0, count=count)
+    with pytest.raises(InvalidRegion, match="expected a whole number from 1 to 5000"):
+        superpixels(np.zeros((2, 2, 3), np.uint8), count)
+
+
 @pytest.mark.parametrize("region", [Region.true("land"), Region.errors("land"), ~Region.true(1) & Region.everywhere()])
 def test_regions_of_the_truth_need_one(region: Region) -> None:
     with pytest.raises(InvalidRegion, match=r"needs the true mask.*predict\(image, truth=mask\)"):
@@ -168,8 +245,9 @@ def test_mask_of_another_size() -> None:
 
 @pytest.mark.parametrize(("row", "column"), [(6, 0), (0, 8), (-1, 0), (0, -1), (2**30, 0)])
 def test_pixel_outside(row: int, column: int) -> None:
-    with pytest.raises(InvalidRegion, match="lies outside the image of 6 rows and 8 columns"):
-        marked(Region.pixel(row, column))
+    for region in (Region.pixel(row, column), Region.segment(row, column), Region.superpixel(row, column)):
+        with pytest.raises(InvalidRegion, match="lies outside the image of 6 rows and 8 columns"):
+            marked(region)
 
 
 @pytest.mark.parametrize("edges", [(0, 0, 7, 8), (0, 0, 6, 9), (-1, 0, 6, 8), (0, -1, 6, 8)])
@@ -191,6 +269,10 @@ WRONG = [1.0, "1", None, True, math.nan, [1], 2**40, -(10**30), 10**5000]
 def test_pixels_are_whole_numbers(row: Any) -> None:
     with pytest.raises(InvalidRegion, match="whole numbers|less than"):
         Region.pixel(row, 0)
+    with pytest.raises(InvalidRegion, match="whole numbers|less than"):
+        Region.segment(row, 0)
+    with pytest.raises(InvalidRegion, match="whole numbers|less than"):
+        Region.superpixel(0, row)
     with pytest.raises(InvalidRegion, match="whole numbers|less than"):
         Region.box(row, 0, 5, 5)
 
@@ -268,6 +350,10 @@ KINDS: list[Region] = [
     Region.polygon([(0, 0), (0, 4.5), (4, 0)]),
     Region.polygon(np.array([[0, 0], [0, 4.5], [4, 0]])),  # type: ignore[arg-type]
     Region.true("sky"),
+    Region.segment(2, 3),
+    Region.segment(np.int64(2), np.int32(3)),  # type: ignore[arg-type]
+    Region.superpixel(2, 3),
+    Region.superpixel(2, 3, count=np.int64(7)),  # type: ignore[arg-type]
     Region.errors("sea", kind="false-negative"),
     Region.mask(np.eye(6, 8)),
     Region.mask(np.ones(SIZE)),
@@ -458,8 +544,23 @@ names = [
     "size",
     "runs",
     "levels",
+    "count",
 ]
-kinds = ["everywhere", "predicted", "pixel", "box", "polygon", "true", "errors", "and", "or", "not", "mask"]
+kinds = [
+    "everywhere",
+    "predicted",
+    "pixel",
+    "segment",
+    "superpixel",
+    "box",
+    "polygon",
+    "true",
+    "errors",
+    "and",
+    "or",
+    "not",
+    "mask",
+]
 
 
 @settings(max_examples=100, deadline=None)

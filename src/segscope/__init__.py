@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .prediction import Prediction
     from .preprocess import Preprocess
     from .region import Region
+    from .server.viewer import show
     from .target import Target
 
 try:
@@ -48,6 +49,7 @@ _HOMES = {
     "Region": "region",
     "SegmentationModel": "model",
     "Target": "target",
+    "show": "server.viewer",
 }
 _MODULES = ("demo", "methods")
 
@@ -72,6 +74,7 @@ __all__ = [
     "UnknownName",
     "UnsupportedNetwork",
     "errors",
+    "show",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Writing files so that none is ever left half written."""
+"""Writing files so that none is ever left half written, and where to keep what can be worked out again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,23 @@ from typing import BinaryIO
 
 from .errors import InvalidInput
 
-__all__ = ["write_file"]
+__all__ = ["cache_folder", "write_file"]
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be worked out again.
+
+    Returns
+    -------
+    Path
+        ``SEGSCOPE_CACHE`` where it is set; ``segscope`` in the user's cache folder otherwise. It need not exist.
+    """
+    chosen = os.environ.get("SEGSCOPE_CACHE")
+    if chosen:
+        return Path(chosen)
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "segscope" / "Cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segscope"
 
 
 def write_file(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> Path:

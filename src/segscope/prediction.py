@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,7 @@ from .graph import data_flow
 from .layers import INPUT, Capture, Layer, reaches, saved_bytes
 from .methods import Method, find_method
 from .region import Region, Weights
+from .segments import superpixels
 from .target import Question, Score, Target
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from .model import SegmentationModel
 
 __all__ = ["ForwardPass", "Prediction"]
+
+_KEPT_DIVISIONS = 2
 
 
 @dataclass
@@ -72,6 +76,8 @@ class Prediction:
         uint8, H×W×3: the image as people see it.
     geometry : Geometry
         Where the image lies in the network's input.
+    input : Layer
+        The network's input, as the node that all layers come after.
     truth : ndarray or None
         int32, H×W: the true class indices.
     """
@@ -93,7 +99,10 @@ class Prediction:
         self._logits = forward_pass.logits.detach()
         self._temperature = forward_pass.temperature
         self._lock = threading.RLock()
+        self._superpixels: OrderedDict[int, NDArray[np.int32]] = OrderedDict()
         self._nodes = reaches(forward_pass.logits)
+        _, channels, *input_size = forward_pass.input.shape
+        self.input = Layer(INPUT, "Input", channels, *input_size)
         self.layers: Mapping[str, Layer] = MappingProxyType(self._find_layers(forward_pass))
 
     @property
@@ -140,7 +149,13 @@ class Prediction:
         """Bytes of memory held: the kept forward pass without the network's weights, and pictures; 0 once closed."""
         if self.closed:
             return 0
-        pictures = (self.image, self.truth, self.__dict__.get("mask"), self.__dict__.get("probabilities"))
+        pictures = (
+            self.image,
+            self.truth,
+            self.__dict__.get("mask"),
+            self.__dict__.get("probabilities"),
+            *tuple(self._superpixels.values()),
+        )
         return self._pass_bytes + sum(picture.nbytes for picture in pictures if picture is not None)
 
     @cached_property
@@ -349,6 +364,32 @@ class Prediction:
             usable = {name: tensor for name, tensor in outputs.items() if tensor.requires_grad}
             gradients = dict(zip(usable, self._backward(forward_pass, question, list(usable.values())), strict=True))
             return {name: self._pair(forward_pass, name, outputs[name], gradients.get(name)) for name in layers}
+
+    def superpixels(self, count: int = 200) -> NDArray[np.int32]:
+        """Return which patch of similar colour each pixel of the image belongs to; the two counts used last are kept.
+
+        Parameters
+        ----------
+        count : int
+            About how many patches there are, 1..5000.
+
+        Returns
+        -------
+        ndarray
+            int32, H×W: the number of each pixel's patch, from 0.
+
+        Raises
+        ------
+        InvalidRegion
+            When the count is out of range.
+        """
+        with self._lock:
+            if count not in self._superpixels:
+                self._superpixels[count] = superpixels(self.image, count)
+            self._superpixels.move_to_end(count)
+            while len(self._superpixels) > _KEPT_DIVISIONS:
+                self._superpixels.popitem(last=False)
+            return self._superpixels[count]
 
     def close(self) -> None:
         """Give back the memory of the kept forward pass. Closing twice does no harm."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InvalidRegion, SegscopeError, UnknownName, shown
+from .segments import check_count, component
 
 if TYPE_CHECKING:
     from .prediction import Prediction
@@ -230,6 +231,45 @@ class Region(ABC):
         return _Errors(class_, kind)
 
     @staticmethod
+    def segment(row: int, column: int) -> Region:
+        """Return the connected part of the predicted mask that a pixel belongs to; corners connect.
+
+        Parameters
+        ----------
+        row, column : int
+            A pixel of the part, counted from 0 at the top left.
+
+        Returns
+        -------
+        Region
+            All its pixels.
+        """
+        return _Segment(row, column)
+
+    @staticmethod
+    def superpixel(row: int, column: int, *, count: int = 200) -> Region:
+        """Return the patch of similar colour around a pixel (SLIC, Achanta et al. 2012, doi:10.1109/TPAMI.2012.120).
+
+        Parameters
+        ----------
+        row, column : int
+            A pixel of the patch, counted from 0 at the top left.
+        count : int
+            Into about how many patches of similar size the whole image is divided, 1..5000.
+
+        Returns
+        -------
+        Region
+            All its pixels.
+
+        Raises
+        ------
+        InvalidRegion
+            When the count is out of range.
+        """
+        return _Superpixel(row, column, count)
+
+    @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Region:
         """Read a region that :meth:`to_dict` wrote.
 
@@ -280,13 +320,8 @@ class _Pixel(Region):
         _require_whole(self.row, self.column)
 
     def weights(self, prediction: Prediction) -> Weights:
-        height, width = prediction.size
-        if not (0 <= self.row < height and 0 <= self.column < width):
-            raise InvalidRegion(
-                f"The pixel (row {self.row}, column {self.column}) lies outside the image of {height} rows and "
-                f"{width} columns."
-            )
-        weights = np.zeros((height, width), dtype=np.float32)
+        _require_inside(self.row, self.column, prediction.size)
+        weights = np.zeros(prediction.size, dtype=np.float32)
         weights[self.row, self.column] = 1
         return weights
 
@@ -416,6 +451,42 @@ class _Errors(Region):
 
 
 @dataclass(frozen=True)
+class _Segment(Region):
+    row: int
+    column: int
+
+    def __post_init__(self) -> None:
+        _require_whole(self.row, self.column)
+
+    def weights(self, prediction: Prediction) -> Weights:
+        _require_inside(self.row, self.column, prediction.size)
+        return _binary(component(prediction.mask, self.row, self.column))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": "segment", "row": int(self.row), "column": int(self.column)}
+
+
+@dataclass(frozen=True)
+class _Superpixel(Region):
+    row: int
+    column: int
+    count: int
+
+    def __post_init__(self) -> None:
+        _require_whole(self.row, self.column)
+        check_count(self.count)
+
+    def weights(self, prediction: Prediction) -> Weights:
+        _require_inside(self.row, self.column, prediction.size)
+        patches = prediction.superpixels(int(self.count))
+        return _binary(patches == patches[self.row, self.column])
+
+    def to_dict(self) -> dict[str, Any]:
+        place = {"row": int(self.row), "column": int(self.column)}
+        return {"kind": "superpixel"} | place | {"count": int(self.count)}
+
+
+@dataclass(frozen=True)
 class _Combined(Region):
     operation: Literal["and", "or"]
     regions: tuple[Region, ...]
@@ -495,6 +566,14 @@ def _require_whole(*numbers: object) -> None:
             raise InvalidRegion(f"A count of pixels is {shown(number)}; expected less than {_LARGEST}.")
 
 
+def _require_inside(row: int, column: int, size: tuple[int, int]) -> None:
+    height, width = size
+    if not (0 <= row < height and 0 <= column < width):
+        raise InvalidRegion(
+            f"The pixel (row {row}, column {column}) lies outside the image of {height} rows and {width} columns."
+        )
+
+
 def _corner(point: Any) -> tuple[float, float]:
     try:
         row, column = (float(coordinate) for coordinate in point)
@@ -555,6 +634,8 @@ _READERS: dict[str, Callable[[Mapping[str, Any], Part], Region]] = {
     "polygon": lambda data, _: Region.polygon(data["points"]),
     "true": lambda data, _: Region.true(data["class"]),
     "errors": lambda data, _: Region.errors(data["class"], kind=data.get("error", "any")),
+    "segment": lambda data, _: Region.segment(data["row"], data["column"]),
+    "superpixel": lambda data, _: Region.superpixel(data["row"], data["column"], count=data.get("count", 200)),
     "and": _read_combined("and"),
     "or": _read_combined("or"),
     "not": lambda data, part: ~part(data["region"]),

@@ -68,6 +68,14 @@ def error_of(response: httpx.Response) -> dict[str, str]:
     return body["error"]
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder that isn't the user's own."""
+    place = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("SEGSCOPE_CACHE", str(place))
+    return place
+
+
 @pytest.fixture
 def folder(tmp_path: Path, image: np.ndarray[Any, Any]) -> Path:
     """Three images, two of them with a mask: image2, image10 (no mask), upright (a turned photograph)."""

@@ -20,6 +20,7 @@ from segscope.server.summary import class_iou
 from .conftest import Client, error_of, npy
 
 PIXELS = {"kind": "pixel", "row": 3, "column": 5}
+PATCH = {"kind": "superpixel", "row": 3, "column": 5}
 REGIONS: list[dict[str, Any] | None] = [
     None,
     {"kind": "everywhere"},
@@ -30,6 +31,9 @@ REGIONS: list[dict[str, Any] | None] = [
     {"kind": "true", "class": "root"},
     {"kind": "errors", "class": "root"},
     {"kind": "errors", "class": "root", "error": "false-negative"},
+    {"kind": "segment", "row": 3, "column": 5},
+    PATCH | {"count": 12},
+    {"kind": "superpixel", "row": 39, "column": 55},
     {"kind": "or", "regions": [PIXELS, {"kind": "box", "top": 0, "left": 0, "bottom": 2, "right": 2}]},
     {"kind": "and", "regions": [{"kind": "everywhere"}, {"kind": "not", "region": PIXELS}]},
     {"kind": "mask", "size": [40, 56], "runs": [100, 40, 2000, 100]},
@@ -103,6 +107,20 @@ def test_masks_are_what_the_library_says(
     assert (true == truth).all()
 
 
+@pytest.mark.parametrize("count", [None, 7, 300])
+def test_superpixels_are_what_the_library_says(
+    client: Client, ids: dict[str, str], expected: segscope.Prediction, count: int | None
+) -> None:
+    query = "" if count is None else f"?count={count}"
+    patches = npy(client.get(f"/api/images/{ids['image2.png']}/superpixels{query}"))
+    assert patches.dtype in (np.uint8, np.uint16)
+    assert (patches == expected.superpixels(count or 200)).all()
+
+
+def test_impossible_number_of_superpixels_is_refused(client: Client, ids: dict[str, str]) -> None:
+    assert client.get(f"/api/images/{ids['image2.png']}/superpixels?count=0").status_code == 422
+
+
 def test_truth_that_is_not_there_is_404(client: Client, ids: dict[str, str]) -> None:
     response = client.get(f"/api/images/{ids['image10.png']}/truth")
     assert response.status_code == 404
@@ -168,6 +186,21 @@ def test_every_method_answers(client: Client, ids: dict[str, str], method: str) 
         ({"class": "leaf", "parameters": {"relu": "perhaps"}}, "invalid-input", "perhaps"),
         ({"class": "leaf", "region": {"kind": "circle"}}, "invalid-input", "circle"),
         ({"class": "leaf", "region": {"kind": "pixel", "row": 40, "column": 0}}, "invalid-region", "40"),
+        (
+            {
+                "class": "leaf",
+                "region": {"kind": "or", "regions": [{**PATCH, "count": count} for count in (9, 10, 11)]},
+            },
+            "invalid-region",
+            "2 counts",
+        ),
+        ({"class": "leaf", "region": {"kind": "segment", "row": 0, "column": 56}}, "invalid-region", "56"),
+        ({"class": "leaf", "region": {"kind": "superpixel", "row": -1, "column": 0}}, "invalid-region", "-1"),
+        (
+            {"class": "leaf", "region": {"kind": "superpixel", "row": 0, "column": 0, "count": 5001}},
+            "invalid-input",
+            "5000",
+        ),
         (
             {"class": "leaf", "region": {"kind": "box", "top": 5, "left": 0, "bottom": 5, "right": 9}},
             "invalid-region",

@@ -19,13 +19,19 @@ OPERATIONS: dict[tuple[str, str], tuple[dict[str, Any], int, dict[str, Any] | No
     ("GET", "/api/model"): ({}, 200, None),
     ("GET", "/api/images"): ({}, 200, None),
     ("POST", "/api/images"): (PHOTO, 201, {"content": b"no image", "headers": {"Content-Type": "image/png"}}),
+    ("GET", "/api/statistics"): ({}, 200, None),
     ("GET", "/api/images/{image_id}/picture"): ({}, 200, {}),
     ("GET", "/api/images/{image_id}/thumbnail"): ({}, 200, {}),
     ("GET", "/api/images/{image_id}/prediction"): ({}, 200, {}),
     ("GET", "/api/images/{image_id}/mask"): ({}, 200, {}),
     ("GET", "/api/images/{image_id}/truth"): ({}, 200, {}),
+    ("GET", "/api/images/{image_id}/superpixels"): ({}, 200, {}),
+    ("GET", "/api/images/{image_id}/graph"): ({}, 200, {}),
     ("POST", "/api/images/{image_id}/attribution"): ({"json": QUESTION}, 200, {"json": QUESTION}),
+    ("POST", "/api/images/{image_id}/layers"): ({"json": QUESTION}, 200, {"json": QUESTION}),
 }
+# Its answer grows from one request to the next.
+GROWING = "/api/statistics"
 IDENTIFIERS = [f"{method} {path}" for method, path in OPERATIONS]
 
 
@@ -79,7 +85,7 @@ def test_route_answers_another_method_with_405(client: Client, ids: dict[str, st
     assert method in response.headers["allow"]
 
 
-@pytest.mark.parametrize("path", [path for method, path in OPERATIONS if method == "GET"])
+@pytest.mark.parametrize("path", [path for method, path in OPERATIONS if method == "GET" and path != GROWING])
 def test_head_is_get_without_body(client: Client, ids: dict[str, str], path: str) -> None:
     address = path.format(image_id=ids["image2.png"])
     head, get = client.request("HEAD", address), client.get(address)
@@ -130,12 +136,19 @@ def test_failure_of_the_server_hides_its_details(client: Client, monkeypatch: py
     assert response.headers["x-content-type-options"] == "nosniff"
 
 
-def test_schema_describes_the_header_of_a_map(client: Client) -> None:
+@pytest.mark.parametrize(
+    ("resource", "name", "fields"),
+    [
+        ("attribution", "X-Segscope-Attribution", {"class", "layer", "signed", "milliseconds"}),
+        ("layers", "X-Segscope-Layers", {"class", "method", "signed", "layers", "milliseconds"}),
+    ],
+)
+def test_schema_describes_the_header_of_a_map(client: Client, resource: str, name: str, fields: set[str]) -> None:
     schema = client.get("/openapi.json").json()
-    operation = schema["paths"]["/api/images/{image_id}/attribution"]["post"]
-    header = operation["responses"]["200"]["headers"]["X-Segscope-Attribution"]
-    name = header["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[-1]
-    assert set(schema["components"]["schemas"][name]["required"]) >= {"class", "layer", "signed", "milliseconds"}
+    operation = schema["paths"][f"/api/images/{{image_id}}/{resource}"]["post"]
+    header = operation["responses"]["200"]["headers"][name]
+    model = header["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[-1]
+    assert set(schema["components"]["schemas"][model]["required"]) >= fields
 
 
 def test_npy_is_little_endian_and_row_major() -> None:

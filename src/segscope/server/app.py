@@ -8,7 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic.json_schema import models_json_schema
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from ..model import SegmentationModel
 from .errors import add_error_handlers
@@ -16,8 +17,8 @@ from .gallery import Gallery
 from .limits import BodyLimit, HeadAsGet
 from .page import Page
 from .routes import api
-from .schemas import AttributionHeader, ErrorBody
-from .security import HEADERS, Access, Guard, SecurityHeaders
+from .schemas import AttributionHeader, ErrorBody, LayersHeader
+from .security import Access, Guard, SecurityHeaders
 from .session import DEFAULT_MEMORY, Session
 
 __all__ = ["create_app"]
@@ -65,6 +66,7 @@ def create_app(
         When the bound of memory isn't positive.
     """
     session = Session(model, gallery, memory=memory)
+    access = access or Access()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001  # FastAPI's signature
@@ -85,12 +87,12 @@ def create_app(
     app.state.session = session
     app.include_router(api)
     app.router.default = page or Page()
-    add_error_handlers(app, HEADERS)
+    add_error_handlers(app, access.headers)
     # The last one added is the first that a request meets.
     app.add_middleware(BodyLimit)
     app.add_middleware(HeadAsGet)
-    app.add_middleware(Guard, access=access or Access())
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(Guard, access=access)
+    app.add_middleware(SecurityHeaders, headers=access.headers)
     _complete_schema(app)
     return app
 
@@ -98,16 +100,20 @@ def create_app(
 def _complete_schema(app: FastAPI) -> None:
     """Add the shapes that FastAPI doesn't find by itself to the schema: of failures, and of the header of a map."""
     generate = app.openapi
-    _, found = models_json_schema(
-        [(AttributionHeader, "serialization"), (ErrorBody, "serialization")], ref_template=_COMPONENTS
-    )
+    sent: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (AttributionHeader, "serialization"),
+        (LayersHeader, "serialization"),
+        (ErrorBody, "serialization"),
+    ]
+    _, found = models_json_schema(sent, ref_template=_COMPONENTS)
 
     def openapi() -> dict[str, Any]:
         schema = generate()
         schema["components"]["schemas"].update(found["$defs"])
         return schema
 
-    app.openapi = openapi  # type: ignore[method-assign] # the way that FastAPI's documentation gives
+    # The way that FastAPI's documentation gives.
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _version() -> str:

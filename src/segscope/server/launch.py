@@ -20,7 +20,7 @@ from .gallery import Gallery
 from .security import LOOPBACK_HOSTS, Access, is_loopback
 from .session import DEFAULT_MEMORY
 
-__all__ = ["DEFAULT_PORT", "Place", "find_place", "open_browser", "serve"]
+__all__ = ["DEFAULT_PORT", "Place", "find_place", "make_server", "open_browser", "serve"]
 
 DEFAULT_PORT = 8642
 _PORTS_TRIED = 100
@@ -124,9 +124,46 @@ def serve(
     KeyboardInterrupt
         When the user ends it.
     """
-    app = create_app(model, gallery, memory=memory, access=place.access)
+    server = make_server(model, gallery, access=place.access, memory=memory, on_ready=lambda: on_ready(place.address))
+    with place.listener:
+        server.run(sockets=[place.listener])
+
+
+def make_server(
+    model: SegmentationModel,
+    gallery: Gallery,
+    *,
+    access: Access,
+    memory: int = DEFAULT_MEMORY,
+    on_ready: Callable[[], object],
+) -> uvicorn.Server:
+    """Return a server that is ready to run on a socket.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        The network that answers.
+    gallery : Gallery
+        The images to choose from.
+    access : Access
+        Who may ask.
+    memory : int
+        Bytes that kept predictions may take.
+    on_ready : callable
+        Called as soon as requests are answered.
+
+    Returns
+    -------
+    uvicorn.Server
+        Its ``run(sockets=[…])`` serves until ``should_exit`` is set.
+
+    Raises
+    ------
+    InvalidInput
+        When the bound of memory isn't positive.
+    """
     settings = uvicorn.Config(
-        app,
+        create_app(model, gallery, memory=memory, access=access),
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -134,8 +171,7 @@ def serve(
         # The Host header is what the checks rely on; a header that claims another sender changes nothing.
         proxy_headers=False,
     )
-    with place.listener:
-        _Server(settings, lambda: on_ready(place.address)).run(sockets=[place.listener])
+    return _Server(settings, on_ready)
 
 
 def open_browser(address: str) -> bool:

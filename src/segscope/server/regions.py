@@ -6,12 +6,15 @@ from collections.abc import Iterator
 
 from ..errors import InvalidRegion
 from ..region import Region
-from .schemas import CombinedRegion, MaskRegion, OtherRegion, RegionBody, to_json
+from .schemas import CombinedRegion, MaskRegion, OtherRegion, RegionBody, SuperpixelRegion, to_json
 
-__all__ = ["MAX_PARTS", "read_region"]
+__all__ = ["MAX_DIVISIONS", "MAX_PARTS", "read_region"]
 
 MAX_PARTS = 64
 """How many parts a region may be made of: each takes a number for every pixel."""
+
+MAX_DIVISIONS = 2
+"""Into how many different numbers of superpixels a region may divide the image: each takes time."""
 
 
 def read_region(body: RegionBody | None, *, size: tuple[int, int]) -> Region | None:
@@ -36,9 +39,16 @@ def read_region(body: RegionBody | None, *, size: tuple[int, int]) -> Region | N
     """
     if body is None:
         return None
+    divisions: set[int] = set()
     for count, part in enumerate(_parts(body), start=1):
         if count > MAX_PARTS:
             raise InvalidRegion(f"The region has more than {MAX_PARTS} parts; send one mask instead.")
+        if isinstance(part, SuperpixelRegion):
+            divisions.add(part.count)
+        if len(divisions) > MAX_DIVISIONS:
+            raise InvalidRegion(
+                f"The region has superpixels of more than {MAX_DIVISIONS} counts; choose all from the same count."
+            )
         # A few bytes can announce a mask of any size.
         if isinstance(part, MaskRegion) and part.size != size:
             raise InvalidRegion(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+
+from ..segments import MAX_SUPERPIXELS
 
 __all__ = [
     "AttributionHeader",
@@ -20,10 +23,15 @@ __all__ = [
     "ImageList",
     "ImageProblem",
     "ImageRecord",
+    "ImageStatistics",
     "LayerDescription",
+    "LayerMap",
+    "LayersHeader",
+    "LayersRequest",
     "MaskRegion",
     "MethodDescription",
     "ModelDescription",
+    "NetworkGraph",
     "OtherRegion",
     "ParameterDescription",
     "PixelRegion",
@@ -31,7 +39,11 @@ __all__ = [
     "PredictedRegion",
     "PredictionSummary",
     "RegionBody",
+    "SegmentRegion",
+    "StatisticsOverview",
+    "SuperpixelRegion",
     "TrueRegion",
+    "header_text",
     "to_json",
 ]
 
@@ -170,6 +182,27 @@ class PredictionSummary(_Sent):
     confidence: float = Field(description="Mean over the pixels of the largest class probability.", ge=0, le=1)
 
 
+class ImageStatistics(_Sent):
+    """An image in numbers."""
+
+    id: str
+    confidence: float = Field(description="Mean over the pixels of the largest class probability.", ge=0, le=1)
+    shares: list[float] = Field(description="For each class, its share of the image's pixels.")
+    iou: list[float | None] | None = Field(
+        description="For each class, intersection over union; null where neither mask has it, or without a true mask."
+    )
+    mean_iou: float | None = Field(description="Mean over the classes that have one.")
+
+
+class StatisticsOverview(_Sent):
+    """All images in numbers, as far as they are known; ask again until done + failed is total."""
+
+    total: int
+    done: int
+    failed: int
+    rows: list[ImageStatistics] = Field(description="Of the images that are done, in the order of the list of images.")
+
+
 class AttributionHeader(_Sent):
     """The header X-Segscope-Attribution: what the map beside it answers."""
 
@@ -181,7 +214,38 @@ class AttributionHeader(_Sent):
     map_width: int = Field(description="Width of the map at the layer's own resolution.")
     region_pixels: int = Field(description="Pixels asked about.")
     score_value: float = Field(description="The score that is explained.")
+    same_for_every_region: bool | None = Field(
+        description="Whether another region gets the same map, up to scale, so that this one says nothing about its "
+        "region in particular; measured. Null where it can't be."
+    )
     milliseconds: float = Field(description="Time that the answer took, waiting aside.")
+
+
+class NetworkGraph(_Sent):
+    """The network as one image went through it; nested modules are in the dots of the names."""
+
+    nodes: list[LayerDescription] = Field(description="The input and the layers, in forward order.")
+    edges: list[tuple[str, str]] = Field(
+        description="[from, to]: the second uses what the first puts out, with no other layer between."
+    )
+
+
+class LayerMap(_Sent):
+    """What the small map of a layer is."""
+
+    name: str
+    limit: float | None = Field(description="Largest magnitude of the map at the image's size; null without map.")
+    reason: str | None = Field(description="Why there is no map; null where there is one.")
+
+
+class LayersHeader(_Sent):
+    """The header X-Segscope-Layers: which layers the maps beside it are of."""
+
+    class_: str = Field(alias="class")
+    method: str
+    signed: bool = Field(description="Whether negative values have a meaning.")
+    milliseconds: float = Field(description="Time that the answer took, waiting aside.")
+    layers: list[LayerMap] = Field(description="In forward order, one for each map.")
 
 
 class EverywhereRegion(_Received):
@@ -237,6 +301,25 @@ class ErrorsRegion(_Received):
     error: Literal["any", "false-positive", "false-negative"] = "any"
 
 
+class SegmentRegion(_Received):
+    """The connected part of the predicted mask around a pixel."""
+
+    kind: Literal["segment"]
+    row: Whole
+    column: Whole
+
+
+class SuperpixelRegion(_Received):
+    """The patch of similar colour around a pixel."""
+
+    kind: Literal["superpixel"]
+    row: Whole
+    column: Whole
+    count: Annotated[Whole, Field(ge=1, le=MAX_SUPERPIXELS)] = Field(
+        default=200, description="Into about how many patches the image is divided."
+    )
+
+
 class CombinedRegion(_Received):
     """The pixels in all, or in any, of some regions."""
 
@@ -267,6 +350,8 @@ RegionBody: TypeAlias = Annotated[
     | PolygonRegion
     | TrueRegion
     | ErrorsRegion
+    | SegmentRegion
+    | SuperpixelRegion
     | CombinedRegion
     | OtherRegion
     | MaskRegion,
@@ -274,18 +359,36 @@ RegionBody: TypeAlias = Annotated[
 ]
 
 
-class AttributionRequest(_Received):
-    """A question: why is this region labelled as this class (and not as another)?"""
+class _Question(_Received):
+    """What is asked, wherever it is."""
 
     class_: ClassReference = Field(alias="class", description="Name or index.", examples=["cap"])
     against: ClassReference | None = Field(default=None, description="The contrast class.")
     region: RegionBody | None = Field(default=None, description="Null: the pixels predicted as the class.")
-    layer: StrictStr | None = Field(
-        default=None, description="Null: the method's usual place.", examples=["aggregation_conv"]
-    )
     method: StrictStr = Field(default="grad-cam", description="A name from the model's methods.")
     score: Literal["logit", "probability"] = Field(default="logit", description="What is averaged over the region.")
     parameters: dict[str, Value] = Field(default_factory=dict, description="The method's own settings.")
+
+
+class AttributionRequest(_Question):
+    """A question: why is this region labelled as this class (and not as another)?"""
+
+    layer: StrictStr | None = Field(
+        default=None, description="Null: the method's usual place.", examples=["aggregation_conv"]
+    )
+
+
+class LayersRequest(_Question):
+    """The same question to all layers at once."""
+
+    size: Annotated[Whole, Field(ge=16, le=128)] = Field(
+        default=64, description="The longest side of each map in pixels; its proportions are those of the image."
+    )
+
+
+def header_text(body: BaseModel) -> str:
+    """Return a body as it travels in a header: compact JSON in ASCII."""
+    return json.dumps(to_json(body), separators=(",", ":"))
 
 
 def to_json(body: BaseModel) -> dict[str, Any]:
@@ -293,5 +396,5 @@ def to_json(body: BaseModel) -> dict[str, Any]:
     return body.model_dump(by_alias=True, mode="json")
 
 
-for _recursive in (CombinedRegion, OtherRegion, AttributionRequest):
+for _recursive in (CombinedRegion, OtherRegion, AttributionRequest, LayersRequest):
     _recursive.model_rebuild()

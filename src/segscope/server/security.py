@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
@@ -19,8 +19,10 @@ __all__ = ["HEADERS", "LOOPBACK_HOSTS", "Access", "Guard", "SecurityHeaders", "i
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
+_POLICY = "Content-Security-Policy"
 HEADERS = {
-    "Content-Security-Policy": (
+    # Whoever may show the page in a frame is added at the end.
+    _POLICY: (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; font-src 'self'; "
         "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
     ),
@@ -53,10 +55,19 @@ class Access:
         machine (DNS rebinding) comes under another one.
     token : str or None
         What a visitor must bring: once as ``?token=…``, from then on as cookie, or as ``Authorization: Bearer …``.
+    framed_by : tuple of str
+        Origins, beside the server's own, whose pages may show the explorer in a frame.
     """
 
     hosts: tuple[str, ...] = LOOPBACK_HOSTS
     token: str | None = None
+    framed_by: tuple[str, ...] = ()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of every answer."""
+        policy = " ".join((HEADERS[_POLICY], *self.framed_by))
+        return HEADERS | {_POLICY: policy}
 
 
 class Guard:
@@ -119,10 +130,13 @@ class SecurityHeaders:
     ----------
     app : ASGIApp
         What lies behind.
+    headers : mapping of str to str
+        The headers.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str] = HEADERS) -> None:
         self.app = app
+        self.headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and add the headers to its answer."""
@@ -130,7 +144,7 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in self.headers.items():
                     headers.setdefault(name, value)
             await send(message)
 

@@ -9,6 +9,8 @@ from ..cache import PredictionCache
 from ..model import SegmentationModel
 from ..prediction import Prediction
 from .gallery import Gallery, GalleryImage
+from .sameness import Sameness
+from .statistics import Statistics
 from .summary import Summary, summarize
 from .work import Work
 
@@ -45,6 +47,8 @@ class Session:
         self.gallery = gallery
         self.work = Work()
         self.predictions = PredictionCache(memory)
+        self.sameness = Sameness()
+        self.statistics = Statistics(model, gallery, self.work, self.measure)
         self._summaries: OrderedDict[tuple[str, str], Summary] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -97,6 +101,27 @@ class Session:
                     self._summaries.popitem(last=False)
         return found
 
+    def measure(self, image: GalleryImage) -> Summary:
+        """Return what a prediction of the files of now says in numbers, without keeping it.
+
+        Parameters
+        ----------
+        image : GalleryImage
+            The image.
+
+        Returns
+        -------
+        Summary
+            Of that image.
+
+        Raises
+        ------
+        SegscopeError
+            As :meth:`segscope.SegmentationModel.predict` does.
+        """
+        with self._predict(image) as prediction:
+            return summarize(prediction)
+
     def learn_classes(self) -> None:
         """Predict the first image where the model was given without class names, which the network alone knows."""
         images = self.gallery.images()
@@ -105,6 +130,7 @@ class Session:
 
     def close(self) -> None:
         """Drop what waits, and give back the memory of the predictions."""
+        self.statistics.close()
         self.work.close()
         self.predictions.clear()
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from starlette.exceptions import HTTPException
@@ -16,6 +18,9 @@ from .errors import VisitorGone
 __all__ = ["Work"]
 
 Result = TypeVar("Result")
+
+# Who asks in a row, or moves the pointer, asks again sooner than this.
+_QUIET_SECONDS = 0.3
 
 
 class Work:
@@ -29,6 +34,8 @@ class Work:
 
     def __init__(self) -> None:
         self._network = ThreadPoolExecutor(1, thread_name_prefix="network")
+        self._asking = 0
+        self._asked = -_QUIET_SECONDS
         self._pictures = ThreadPoolExecutor(2, thread_name_prefix="pictures")
 
     async def on_network(self, request: Request, function: Callable[[], Result]) -> Result:
@@ -51,7 +58,45 @@ class Work:
         VisitorGone
             When the visitor left first.
         """
-        return await _run(self._network, request, function)
+        self._asking += 1
+        try:
+            return await _run(self._network, request, function)
+        finally:
+            self._asking -= 1
+            self._asked = time.monotonic()
+
+    def in_background(self, function: Callable[[], Result], stop: threading.Event) -> Result:
+        """Run a function that uses the network once no visitor has needed it for a moment; it blocks until then.
+
+        Parameters
+        ----------
+        function : callable
+            What to run; short, since a visitor who comes meanwhile waits for its end.
+        stop : Event
+            Ends the waiting.
+
+        Returns
+        -------
+        Result
+            What the function returned.
+
+        Raises
+        ------
+        CancelledError
+            When it was stopped first.
+        RuntimeError
+            When the threads were closed without it having been stopped.
+        """
+        while self._asking or time.monotonic() - self._asked < _QUIET_SECONDS:
+            if stop.wait(_QUIET_SECONDS / 4):
+                raise CancelledError
+        try:
+            return self._network.submit(function).result()
+        except RuntimeError:
+            # A pool that has been closed takes nothing more.
+            if stop.is_set():
+                raise CancelledError from None
+            raise
 
     async def on_pictures(self, request: Request, function: Callable[[], Result]) -> Result:
         """Run a function that decodes or encodes pictures.

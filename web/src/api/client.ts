@@ -1,7 +1,7 @@
 /** The server's routes, each one function; every failure is an ApiError. */
 
 import { parseNpy, type NpyArray } from "./npy";
-import type { AttributionHeader, AttributionRequest, ErrorBody, ImageList, ImageRecord, Model, Prediction } from "./types";
+import type { AttributionHeader, AttributionRequest, ErrorBody, ImageList, ImageRecord, LayersHeader, LayersRequest, Model, NetworkGraph, Prediction } from "./types";
 
 export class ApiError extends Error {
   readonly code: string;
@@ -79,6 +79,11 @@ export function getTruth(id: string, signal: AbortSignal): Promise<NpyArray> {
   return getArray(imageAddress(id, "truth"), signal);
 }
 
+/** The number of each pixel's superpixel, H×W. */
+export function getSuperpixels(id: string, count: number, signal: AbortSignal): Promise<NpyArray> {
+  return getArray(`${imageAddress(id, "superpixels")}?count=${count}`, signal);
+}
+
 export function thumbnailAddress(id: string): string {
   return imageAddress(id, "thumbnail");
 }
@@ -94,16 +99,37 @@ export interface AttributionAnswer {
   values: NpyArray;
 }
 
-export async function getAttribution(id: string, body: AttributionRequest, signal: AbortSignal): Promise<AttributionAnswer> {
-  const response = await request(imageAddress(id, "attribution"), {
+/** Ask for arrays that a header describes. */
+async function postQuestion<T>(address: string, body: AttributionRequest | LayersRequest, header: string, signal: AbortSignal): Promise<{ header: T; values: NpyArray }> {
+  const response = await request(address, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
     signal,
   });
-  const header = response.headers.get("X-Segscope-Attribution");
-  if (header === null) throw new ApiError("unexpected-answer", "The server sent a map without saying where it came from.", response.status);
-  return { header: JSON.parse(header) as AttributionHeader, values: parseNpy(await response.arrayBuffer()) };
+  const described = response.headers.get(header);
+  if (described === null) throw new ApiError("unexpected-answer", "The server sent a map without saying where it came from.", response.status);
+  return { header: JSON.parse(described) as T, values: parseNpy(await response.arrayBuffer()) };
+}
+
+export function getAttribution(id: string, body: AttributionRequest, signal: AbortSignal): Promise<AttributionAnswer> {
+  return postQuestion(imageAddress(id, "attribution"), body, "X-Segscope-Attribution", signal);
+}
+
+/** The layers that an image went through, the input first, and which one feeds which. */
+export function getGraph(id: string, signal: AbortSignal): Promise<NetworkGraph> {
+  return getJson(imageAddress(id, "graph"), signal);
+}
+
+export interface LayerMaps {
+  header: LayersHeader;
+  /** Layer × height × width. */
+  values: NpyArray;
+}
+
+/** Small maps of all layers, from one backward pass. */
+export function getLayerMaps(id: string, body: LayersRequest, signal: AbortSignal): Promise<LayerMaps> {
+  return postQuestion(imageAddress(id, "layers"), body, "X-Segscope-Layers", signal);
 }
 
 /** Send one photograph; it lives as long as the server's session. */

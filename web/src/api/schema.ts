@@ -48,6 +48,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/images/{image_id}/graph": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The network's layers and what flows between them
+         * @description Return the layers that the image went through, in forward order, and which one feeds which.
+         */
+        get: operations["get_graph_api_images__image_id__graph_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{image_id}/layers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Why was it labelled so, as each layer tells it?
+         * @description Return how much each place of every layer mattered for one score, at a small size, from one backward pass.
+         */
+        post: operations["post_layers_api_images__image_id__layers_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/images/{image_id}/mask": {
         parameters: {
             query?: never;
@@ -100,6 +140,26 @@ export interface paths {
          * @description Return each class's share and intersection over union, the confidence, and the layers that can be explained.
          */
         get: operations["get_prediction_api_images__image_id__prediction_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{image_id}/superpixels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Patches of similar colour
+         * @description Return the patches that regions of the kind ``superpixel`` choose from.
+         */
+        get: operations["get_superpixels_api_images__image_id__superpixels_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -168,6 +228,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/statistics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where the network works, and where it doesn't
+         * @description Return what is known by now of every image; the first call has the rest worked out in the background.
+         */
+        get: operations["get_statistics_api_statistics_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -203,6 +283,11 @@ export interface components {
              * @description Pixels asked about.
              */
             region_pixels: number;
+            /**
+             * Same For Every Region
+             * @description Whether another region gets the same map, up to scale, so that this one says nothing about its region in particular; measured. Null where it can't be.
+             */
+            same_for_every_region: boolean | null;
             /**
              * Score Value
              * @description The score that is explained.
@@ -253,7 +338,7 @@ export interface components {
              * Region
              * @description Null: the pixels predicted as the class.
              */
-            region?: (components["schemas"]["EverywhereRegion"] | components["schemas"]["PredictedRegion"] | components["schemas"]["PixelRegion"] | components["schemas"]["BoxRegion"] | components["schemas"]["PolygonRegion"] | components["schemas"]["TrueRegion"] | components["schemas"]["ErrorsRegion"] | components["schemas"]["CombinedRegion"] | components["schemas"]["OtherRegion"] | components["schemas"]["MaskRegion"]) | null;
+            region?: (components["schemas"]["EverywhereRegion"] | components["schemas"]["PredictedRegion"] | components["schemas"]["PixelRegion"] | components["schemas"]["BoxRegion"] | components["schemas"]["PolygonRegion"] | components["schemas"]["TrueRegion"] | components["schemas"]["ErrorsRegion"] | components["schemas"]["SegmentRegion"] | components["schemas"]["SuperpixelRegion"] | components["schemas"]["CombinedRegion"] | components["schemas"]["OtherRegion"] | components["schemas"]["MaskRegion"]) | null;
             /**
              * Score
              * @description What is averaged over the region.
@@ -327,7 +412,7 @@ export interface components {
              */
             kind: "and" | "or";
             /** Regions */
-            regions: (components["schemas"]["EverywhereRegion"] | components["schemas"]["PredictedRegion"] | components["schemas"]["PixelRegion"] | components["schemas"]["BoxRegion"] | components["schemas"]["PolygonRegion"] | components["schemas"]["TrueRegion"] | components["schemas"]["ErrorsRegion"] | components["schemas"]["CombinedRegion"] | components["schemas"]["OtherRegion"] | components["schemas"]["MaskRegion"])[];
+            regions: (components["schemas"]["EverywhereRegion"] | components["schemas"]["PredictedRegion"] | components["schemas"]["PixelRegion"] | components["schemas"]["BoxRegion"] | components["schemas"]["PolygonRegion"] | components["schemas"]["TrueRegion"] | components["schemas"]["ErrorsRegion"] | components["schemas"]["SegmentRegion"] | components["schemas"]["SuperpixelRegion"] | components["schemas"]["CombinedRegion"] | components["schemas"]["OtherRegion"] | components["schemas"]["MaskRegion"])[];
         };
         /**
          * ErrorBody
@@ -423,6 +508,34 @@ export interface components {
             width: number;
         };
         /**
+         * ImageStatistics
+         * @description An image in numbers.
+         */
+        ImageStatistics: {
+            /**
+             * Confidence
+             * @description Mean over the pixels of the largest class probability.
+             */
+            confidence: number;
+            /** Id */
+            id: string;
+            /**
+             * Iou
+             * @description For each class, intersection over union; null where neither mask has it, or without a true mask.
+             */
+            iou: (number | null)[] | null;
+            /**
+             * Mean Iou
+             * @description Mean over the classes that have one.
+             */
+            mean_iou: number | null;
+            /**
+             * Shares
+             * @description For each class, its share of the image's pixels.
+             */
+            shares: number[];
+        };
+        /**
          * LayerDescription
          * @description A layer whose output is a map.
          */
@@ -437,6 +550,97 @@ export interface components {
             type: string;
             /** Width */
             width: number;
+        };
+        /**
+         * LayerMap
+         * @description What the small map of a layer is.
+         */
+        LayerMap: {
+            /**
+             * Limit
+             * @description Largest magnitude of the map at the image's size; null without map.
+             */
+            limit: number | null;
+            /** Name */
+            name: string;
+            /**
+             * Reason
+             * @description Why there is no map; null where there is one.
+             */
+            reason: string | null;
+        };
+        /**
+         * LayersHeader
+         * @description The header X-Segscope-Layers: which layers the maps beside it are of.
+         */
+        LayersHeader: {
+            /** Class */
+            class: string;
+            /**
+             * Layers
+             * @description In forward order, one for each map.
+             */
+            layers: components["schemas"]["LayerMap"][];
+            /** Method */
+            method: string;
+            /**
+             * Milliseconds
+             * @description Time that the answer took, waiting aside.
+             */
+            milliseconds: number;
+            /**
+             * Signed
+             * @description Whether negative values have a meaning.
+             */
+            signed: boolean;
+        };
+        /**
+         * LayersRequest
+         * @description The same question to all layers at once.
+         */
+        LayersRequest: {
+            /**
+             * Against
+             * @description The contrast class.
+             */
+            against?: string | number | null;
+            /**
+             * Class
+             * @description Name or index.
+             * @example cap
+             */
+            class: string | number;
+            /**
+             * Method
+             * @description A name from the model's methods.
+             * @default grad-cam
+             */
+            method: string;
+            /**
+             * Parameters
+             * @description The method's own settings.
+             */
+            parameters?: {
+                [key: string]: boolean | number | string;
+            };
+            /**
+             * Region
+             * @description Null: the pixels predicted as the class.
+             */
+            region?: (components["schemas"]["EverywhereRegion"] | components["schemas"]["PredictedRegion"] | components["schemas"]["PixelRegion"] | components["schemas"]["BoxRegion"] | components["schemas"]["PolygonRegion"] | components["schemas"]["TrueRegion"] | components["schemas"]["ErrorsRegion"] | components["schemas"]["SegmentRegion"] | components["schemas"]["SuperpixelRegion"] | components["schemas"]["CombinedRegion"] | components["schemas"]["OtherRegion"] | components["schemas"]["MaskRegion"]) | null;
+            /**
+             * Score
+             * @description What is averaged over the region.
+             * @default logit
+             * @enum {string}
+             */
+            score: "logit" | "probability";
+            /**
+             * Size
+             * @description The longest side of each map in pixels; its proportions are those of the image.
+             * @default 64
+             */
+            size: number;
         };
         /**
          * MaskRegion
@@ -506,6 +710,25 @@ export interface components {
             name: string;
         };
         /**
+         * NetworkGraph
+         * @description The network as one image went through it; nested modules are in the dots of the names.
+         */
+        NetworkGraph: {
+            /**
+             * Edges
+             * @description [from, to]: the second uses what the first puts out, with no other layer between.
+             */
+            edges: [
+                string,
+                string
+            ][];
+            /**
+             * Nodes
+             * @description The input and the layers, in forward order.
+             */
+            nodes: components["schemas"]["LayerDescription"][];
+        };
+        /**
          * OtherRegion
          * @description The pixels outside a region.
          */
@@ -516,7 +739,7 @@ export interface components {
              */
             kind: "not";
             /** Region */
-            region: components["schemas"]["EverywhereRegion"] | components["schemas"]["PredictedRegion"] | components["schemas"]["PixelRegion"] | components["schemas"]["BoxRegion"] | components["schemas"]["PolygonRegion"] | components["schemas"]["TrueRegion"] | components["schemas"]["ErrorsRegion"] | components["schemas"]["CombinedRegion"] | components["schemas"]["OtherRegion"] | components["schemas"]["MaskRegion"];
+            region: components["schemas"]["EverywhereRegion"] | components["schemas"]["PredictedRegion"] | components["schemas"]["PixelRegion"] | components["schemas"]["BoxRegion"] | components["schemas"]["PolygonRegion"] | components["schemas"]["TrueRegion"] | components["schemas"]["ErrorsRegion"] | components["schemas"]["SegmentRegion"] | components["schemas"]["SuperpixelRegion"] | components["schemas"]["CombinedRegion"] | components["schemas"]["OtherRegion"] | components["schemas"]["MaskRegion"];
         };
         /**
          * ParameterDescription
@@ -609,6 +832,59 @@ export interface components {
              * @description In forward order.
              */
             layers: components["schemas"]["LayerDescription"][];
+        };
+        /**
+         * SegmentRegion
+         * @description The connected part of the predicted mask around a pixel.
+         */
+        SegmentRegion: {
+            /** Column */
+            column: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "segment";
+            /** Row */
+            row: number;
+        };
+        /**
+         * StatisticsOverview
+         * @description All images in numbers, as far as they are known; ask again until done + failed is total.
+         */
+        StatisticsOverview: {
+            /** Done */
+            done: number;
+            /** Failed */
+            failed: number;
+            /**
+             * Rows
+             * @description Of the images that are done, in the order of the list of images.
+             */
+            rows: components["schemas"]["ImageStatistics"][];
+            /** Total */
+            total: number;
+        };
+        /**
+         * SuperpixelRegion
+         * @description The patch of similar colour around a pixel.
+         */
+        SuperpixelRegion: {
+            /** Column */
+            column: number;
+            /**
+             * Count
+             * @description Into about how many patches the image is divided.
+             * @default 200
+             */
+            count: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "superpixel";
+            /** Row */
+            row: number;
         };
         /**
          * TrueRegion
@@ -765,6 +1041,96 @@ export interface operations {
             };
         };
     };
+    get_graph_api_images__image_id__graph_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's opaque id. */
+                image_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NetworkGraph"];
+                };
+            };
+            /** @description A fault of the request; the message says what to do. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A fault of the server. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    post_layers_api_images__image_id__layers_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's opaque id. */
+                image_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LayersRequest"];
+            };
+        };
+        responses: {
+            /** @description Small raw maps, float32, layer×height×width, in forward order; NaN where there is none. */
+            200: {
+                headers: {
+                    /** @description Which layers the maps are of, as JSON in ASCII. */
+                    "X-Segscope-Layers"?: {
+                        "application/json": components["schemas"]["LayersHeader"];
+                    };
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-npy": string;
+                };
+            };
+            /** @description A fault of the request; the message says what to do. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A fault of the server. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     get_mask_api_images__image_id__mask_get: {
         parameters: {
             query?: never;
@@ -889,6 +1255,50 @@ export interface operations {
             };
         };
     };
+    get_superpixels_api_images__image_id__superpixels_get: {
+        parameters: {
+            query?: {
+                /** @description About how many patches. */
+                count?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The image's opaque id. */
+                image_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The number of each pixel's patch, uint8 or uint16, height×width. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-npy": string;
+                };
+            };
+            /** @description A fault of the request; the message says what to do. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A fault of the server. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     get_thumbnail_api_images__image_id__thumbnail_get: {
         parameters: {
             query?: never;
@@ -987,6 +1397,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ModelDescription"];
+                };
+            };
+            /** @description A fault of the request; the message says what to do. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A fault of the server. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_statistics_api_statistics_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatisticsOverview"];
                 };
             };
             /** @description A fault of the request; the message says what to do. */

@@ -1,6 +1,8 @@
 /** Which pixels a question is about. Regions that follow the class carry no class of their own. */
 
 import type { WireRegion } from "../api/types";
+import { fillConnected, fillPolygon, type Point } from "./fill";
+import { decodeRuns } from "./runs";
 import type { Pixel, Size } from "./view";
 
 export interface Box {
@@ -11,15 +13,34 @@ export interface Box {
   right: number;
 }
 
-export type Region =
-  | { kind: "everywhere" }
-  | { kind: "predicted" }
-  | { kind: "true" }
-  | { kind: "errors" }
-  | ({ kind: "pixel" } & Pixel)
-  | ({ kind: "box" } & Box);
+export const FOLLOWING = ["predicted", "everywhere", "true", "errors", "false-positive", "false-negative"] as const;
+export type FollowingKind = (typeof FOLLOWING)[number];
 
+/** A place in the image, whatever the class. */
+export type Shape =
+  | ({ kind: "pixel" } & Pixel)
+  | ({ kind: "box" } & Box)
+  | { kind: "polygon"; points: readonly Point[] }
+  | ({ kind: "segment" } & Pixel)
+  | ({ kind: "superpixel" } & Pixel)
+  | { kind: "mask"; size: Size; runs: readonly number[] };
+
+/** What the prediction or the true mask says about the class. */
+export type Following = { [Kind in FollowingKind]: { kind: Kind } }[FollowingKind];
+
+export type Simple = Following | Shape;
+
+/** Parts are added and removed in turn; the first is always added. */
+export interface Part {
+  adds: boolean;
+  region: Simple;
+}
+
+export type Region = Simple | { kind: "combined"; parts: readonly Part[] };
 export type RegionKind = Region["kind"];
+
+/** Into about how many superpixels an image is divided. */
+export const SUPERPIXELS = 200;
 
 /** Class index of every pixel, row-major. */
 export type Labels = ArrayLike<number>;
@@ -28,18 +49,55 @@ export interface Scene {
   size: Size;
   mask: Labels;
   truth: Labels | null;
+  /** Number of each pixel's superpixel; null while it isn't known. */
+  patches?: Labels | null;
 }
 
-export function toWire(region: Region, className: string): WireRegion {
+export function isFollowing(region: Region): region is Following {
+  return (FOLLOWING as readonly string[]).includes(region.kind);
+}
+
+function partsOf(region: Region): readonly Part[] {
+  return region.kind === "combined" ? region.parts : [{ adds: true, region }];
+}
+
+export function includesKind(region: Region, ...kinds: readonly RegionKind[]): boolean {
+  return partsOf(region).some((part) => kinds.includes(part.region.kind));
+}
+
+export function needsTruth(region: Region): boolean {
+  return includesKind(region, "true", "errors", "false-positive", "false-negative");
+}
+
+function simpleToWire(region: Simple, className: string): WireRegion {
   switch (region.kind) {
     case "predicted":
     case "true":
       return { kind: region.kind, class: className };
     case "errors":
       return { kind: "errors", class: className, error: "any" };
+    case "false-positive":
+    case "false-negative":
+      return { kind: "errors", class: className, error: region.kind };
+    case "polygon":
+      return { kind: "polygon", points: region.points.map(([row, column]) => [row, column]) };
+    case "superpixel":
+      return { ...region, count: SUPERPIXELS };
+    case "mask":
+      return { kind: "mask", size: [region.size.height, region.size.width], runs: [...region.runs] };
     default:
       return region;
   }
+}
+
+export function toWire(region: Region, className: string): WireRegion {
+  return partsOf(region)
+    .map((part) => ({ adds: part.adds, wire: simpleToWire(part.region, className) }))
+    .reduce<WireRegion | null>((whole, { adds, wire }) => {
+      if (whole === null) return wire;
+      if (!adds) return { kind: "and", regions: [whole, { kind: "not", region: wire }] };
+      return { kind: "or", regions: whole.kind === "or" ? [...whole.regions, wire] : [whole, wire] };
+    }, null)!;
 }
 
 /** In the words of the question: “on …”. */
@@ -53,10 +111,24 @@ export function describeRegion(region: Region): string {
       return "true pixels";
     case "errors":
       return "wrong pixels";
+    case "false-positive":
+      return "false positives";
+    case "false-negative":
+      return "false negatives";
     case "pixel":
       return `pixel ${region.row}, ${region.column}`;
     case "box":
       return `box ${region.bottom - region.top} × ${region.right - region.left}`;
+    case "segment":
+      return `segment at ${region.row}, ${region.column}`;
+    case "superpixel":
+      return `superpixel at ${region.row}, ${region.column}`;
+    case "polygon":
+      return "the lassoed area";
+    case "mask":
+      return "the drawn area";
+    case "combined":
+      return `an area of ${region.parts.length} parts`;
   }
 }
 
@@ -66,15 +138,28 @@ export const BELONGING: Readonly<Record<RegionKind, (className: string) => strin
   predicted: (className) => `predicted as ${className}`,
   true: (className) => `that truly are ${className}`,
   errors: (className) => `wrong about ${className}`,
+  "false-positive": (className) => `predicted as ${className} and not it`,
+  "false-negative": (className) => `of ${className} and not predicted so`,
   pixel: () => "chosen",
   box: () => "in the box",
+  segment: () => "of one predicted segment",
+  superpixel: () => "of one superpixel",
+  polygon: () => "in the lasso",
+  mask: () => "drawn",
+  combined: () => "chosen",
 };
+
+function simpleFits(region: Simple, size: Size): boolean {
+  if (region.kind === "pixel" || region.kind === "segment" || region.kind === "superpixel") {
+    return region.row < size.height && region.column < size.width;
+  }
+  if (region.kind === "box") return region.bottom <= size.height && region.right <= size.width;
+  return region.kind !== "mask" || (region.size.height === size.height && region.size.width === size.width);
+}
 
 /** True where the region's coordinates lie in the image. */
 export function fits(region: Region, size: Size): boolean {
-  if (region.kind === "pixel") return region.row < size.height && region.column < size.width;
-  if (region.kind === "box") return region.bottom <= size.height && region.right <= size.width;
-  return true;
+  return partsOf(region).every((part) => simpleFits(part.region, size));
 }
 
 /** The half-open box that holds both pixels. */
@@ -87,23 +172,48 @@ export function boxBetween(first: Pixel, second: Pixel): Box {
   };
 }
 
-/** One byte a pixel, 1 inside the region. */
-export function regionPixels(region: Region, classIndex: number, scene: Scene): Uint8Array {
-  const { size, mask, truth } = scene;
+function followingPixels(kind: FollowingKind, classIndex: number, { size, mask, truth }: Scene): Uint8Array {
   const pixels = new Uint8Array(size.width * size.height);
-  if (region.kind === "everywhere") return pixels.fill(1);
-  if (region.kind === "pixel") {
-    pixels[region.row * size.width + region.column] = 1;
-  } else if (region.kind === "box") {
-    for (let row = region.top; row < region.bottom; row++) pixels.fill(1, row * size.width + region.left, row * size.width + region.right);
-  } else {
-    for (let i = 0; i < pixels.length; i++) {
-      const predicted = mask[i] === classIndex;
-      const drawn = truth?.[i] === classIndex;
-      pixels[i] = Number(region.kind === "predicted" ? predicted : region.kind === "true" ? drawn : truth !== null && predicted !== drawn);
-    }
+  if (kind === "everywhere") return pixels.fill(1);
+  for (let i = 0; i < pixels.length; i++) {
+    const predicted = mask[i] === classIndex;
+    const drawn = truth?.[i] === classIndex;
+    if (kind === "predicted") pixels[i] = Number(predicted);
+    else if (kind === "true") pixels[i] = Number(drawn);
+    else if (truth !== null && predicted !== drawn) pixels[i] = Number(kind === "errors" || predicted === (kind === "false-positive"));
   }
   return pixels;
+}
+
+function shapePixels(shape: Shape, { size, mask, patches }: Scene): Uint8Array {
+  const { width, height } = size;
+  if (shape.kind === "mask") return decodeRuns(shape.runs, width * height);
+  const pixels = new Uint8Array(width * height);
+  if (shape.kind === "pixel") pixels[shape.row * width + shape.column] = 1;
+  else if (shape.kind === "segment") fillConnected(pixels, mask, shape, size);
+  else if (shape.kind === "polygon") fillPolygon(pixels, shape.points, size);
+  else if (shape.kind === "box") {
+    for (let row = shape.top; row < shape.bottom; row++) pixels.fill(1, row * width + shape.left, row * width + shape.right);
+  } else if (patches) {
+    const patch = patches[shape.row * width + shape.column];
+    for (let i = 0; i < pixels.length; i++) pixels[i] = Number(patches[i] === patch);
+  }
+  return pixels;
+}
+
+function simplePixels(region: Simple, classIndex: number, scene: Scene): Uint8Array {
+  return isFollowing(region) ? followingPixels(region.kind, classIndex, scene) : shapePixels(region, scene);
+}
+
+/** One byte a pixel, 1 inside the region. */
+export function regionPixels(region: Region, classIndex: number, scene: Scene): Uint8Array {
+  const parts = partsOf(region);
+  const whole = simplePixels(parts[0]!.region, classIndex, scene);
+  for (const part of parts.slice(1)) {
+    const pixels = simplePixels(part.region, classIndex, scene);
+    for (let i = 0; i < whole.length; i++) if (pixels[i] === 1) whole[i] = Number(part.adds);
+  }
+  return whole;
 }
 
 /** The smallest box around all pixels that are set, or null where none is. */

@@ -27,3 +27,36 @@ export function decodeRuns(runs: readonly number[], count: number): Uint8Array {
   });
   return pixels;
 }
+
+const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/** Runs as text for an address. Rows resemble each other, so each length is told by its difference to the one before last. */
+export function packRuns(runs: readonly number[]): string {
+  let text = "";
+  runs.forEach((length, i) => {
+    const difference = length - (runs[i - 2] ?? 0);
+    let rest = difference < 0 ? -2 * difference - 1 : 2 * difference;
+    // Five bits a digit, the lowest first; the sixth says that more follow.
+    for (; rest >= 32; rest = Math.floor(rest / 32)) text += DIGITS[32 + (rest % 32)];
+    text += DIGITS[rest];
+  });
+  return text;
+}
+
+/** The runs that packRuns() wrote, or null where the text is none. */
+export function unpackRuns(text: string): number[] | null {
+  const runs: number[] = [];
+  let [value, unit] = [0, 1];
+  for (const character of text) {
+    const digit = DIGITS.indexOf(character);
+    if (digit < 0) return null;
+    value += (digit % 32) * unit;
+    unit *= 32;
+    if (digit >= 32) continue;
+    const length = (value % 2 === 1 ? -(value + 1) / 2 : value / 2) + (runs.at(-2) ?? 0);
+    if (!Number.isSafeInteger(length) || length < 0) return null;
+    runs.push(length);
+    [value, unit] = [0, 1];
+  }
+  return unit === 1 && runs.length > 0 ? runs : null;
+}

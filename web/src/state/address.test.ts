@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { Region } from "../geometry/region";
 import { decodeChoice, encodeChoice } from "./address";
 import { INITIAL, type Choice } from "./choice";
 
@@ -11,6 +12,8 @@ const full: Choice = {
   parameters: { relu: false, sigma: 0.25, mode: "a,b" },
   score: "probability",
   region: { kind: "box", top: 1, left: 2, bottom: 30, right: 40 },
+  tool: "lasso",
+  live: true,
   mask: "errors",
   map: "alone",
   opacity: 0.35,
@@ -31,8 +34,31 @@ describe("address", () => {
     expect(encodeChoice({ ...INITIAL, image: "m1", region: { kind: "pixel", row: 3, column: 4 } })).toBe("image=m1&region=pixel:3,4");
   });
 
-  it.each(["everywhere", "predicted", "true", "errors"] as const)("brings back the region %s", (kind) => {
+  it.each(["everywhere", "predicted", "true", "errors", "false-positive", "false-negative"] as const)("brings back the region %s", (kind) => {
     expect(decodeChoice(encodeChoice({ ...INITIAL, region: { kind } })).region).toEqual({ kind });
+  });
+
+  const regions: Region[] = [
+    { kind: "segment", row: 3, column: 14 },
+    { kind: "superpixel", row: 0, column: 0 },
+    { kind: "polygon", points: [[0, 1.5], [10.2, 3], [4, 20]] },
+    { kind: "mask", size: { width: 5, height: 4 }, runs: [6, 3, 2, 3, 6] },
+    { kind: "mask", size: { width: 3, height: 1 }, runs: [0, 3] },
+    { kind: "combined", parts: [
+      { adds: true, region: { kind: "predicted" } },
+      { adds: false, region: { kind: "box", top: 1, left: 2, bottom: 3, right: 4 } },
+      { adds: true, region: { kind: "pixel", row: 7, column: 8 } },
+    ] },
+  ];
+  it.each(regions)("brings back the region %j", (region) => {
+    const text = encodeChoice({ ...INITIAL, region });
+    expect(text).not.toContain("%");
+    expect(decodeChoice(`#${text}`).region).toEqual(region);
+  });
+
+  it("says which tool is in hand only where the region doesn't", () => {
+    expect(encodeChoice({ ...INITIAL, region: { kind: "pixel", row: 3, column: 4 }, tool: "pixel" })).toBe("region=pixel:3,4");
+    expect(encodeChoice({ ...INITIAL, tool: "brush" })).toBe("tool=brush");
   });
 
   it.each([
@@ -41,6 +67,15 @@ describe("address", () => {
     "region=pixel:-1,2",
     "region=pixel:1.5,2",
     "region=nonsense",
+    "region=segment:1",
+    "region=polygon:1,2,3,4",
+    "region=polygon:1,2,3,4,5",
+    "region=mask:2,2:A!",
+    "region=mask:2,2:AC",
+    "region=-box:1,2,3,4",
+    "region=pixel:1,2;nonsense",
+    "tool=hammer",
+    "live=1",
     "opacity=-3",
     "opacity=x",
     "bound=0",

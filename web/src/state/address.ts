@@ -2,28 +2,13 @@
 
 import type { ParameterValue } from "../api/types";
 import { DIVERGING, SEQUENTIAL } from "../colour/maps";
-import type { Region } from "../geometry/region";
 import type { View } from "../geometry/view";
+import { decodeRegion, encodeRegion } from "./regionText";
+import { TOOLS, toolOf } from "./tools";
 import { INITIAL, SCORES, SHOWN_MAPS, SHOWN_MASKS, type Choice } from "./choice";
 
 const NAMES = ["image", "class", "against", "layer", "method"] as const;
 const PARAMETER_PREFIX = "method.";
-
-function encodeRegion(region: Region): string {
-  if (region.kind === "pixel") return `pixel:${region.row},${region.column}`;
-  if (region.kind === "box") return `box:${region.top},${region.left},${region.bottom},${region.right}`;
-  return region.kind;
-}
-
-function decodeRegion(text: string): Region | null {
-  if (text === "everywhere" || text === "predicted" || text === "true" || text === "errors") return { kind: text };
-  const match = /^(pixel|box):(\d+(?:,\d+)*)$/.exec(text);
-  const [first, second, third, fourth] = match?.[2]?.split(",").map(Number) ?? [];
-  if (first === undefined || second === undefined) return null;
-  if (match?.[1] === "pixel") return { kind: "pixel", row: first, column: second };
-  if (third === undefined || fourth === undefined || third <= first || fourth <= second) return null;
-  return { kind: "box", top: first, left: second, bottom: third, right: fourth };
-}
 
 function round(value: number): string {
   return String(Number(value.toPrecision(5)));
@@ -61,11 +46,13 @@ export function encodeChoice(choice: Choice): string {
     if (choice[name] !== INITIAL[name]) query.set(name, choice[name]);
   }
   if (choice.region.kind !== "predicted") query.set("region", encodeRegion(choice.region));
+  if (choice.tool !== null && choice.tool !== toolOf(choice.region)) query.set("tool", choice.tool);
+  if (choice.live) query.set("live", "true");
   if (choice.opacity !== INITIAL.opacity) query.set("opacity", round(choice.opacity));
   if (choice.bound !== null) query.set("bound", round(choice.bound));
   if (choice.view !== null) query.set("view", [choice.view.zoom, choice.view.row, choice.view.column].map(round).join(","));
-  // Commas and colons are legal there, and a link that can be read is worth more than a strict one.
-  return query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":");
+  // Commas, colons and semicolons are legal there, and a link that can be read is worth more than a strict one.
+  return query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":").replaceAll("%3B", ";");
 }
 
 export function decodeChoice(text: string): Choice {
@@ -83,6 +70,8 @@ export function decodeChoice(text: string): Choice {
     parameters,
     score: oneOf(query.get("score"), SCORES, INITIAL.score),
     region: decodeRegion(query.get("region") ?? "") ?? INITIAL.region,
+    tool: TOOLS.find((tool) => tool === query.get("tool")) ?? null,
+    live: query.get("live") === "true",
     mask: oneOf(query.get("mask"), SHOWN_MASKS, INITIAL.mask),
     map: oneOf(query.get("map"), SHOWN_MAPS, INITIAL.map),
     opacity: decodeAmount(query.get("opacity"), 1) ?? INITIAL.opacity,

@@ -4,6 +4,7 @@ import type { ParameterValue } from "../api/types";
 import type { DivergingName, SequentialName } from "../colour/maps";
 import type { Region } from "../geometry/region";
 import type { View } from "../geometry/view";
+import type { Tool } from "./tools";
 
 export const SHOWN_MASKS = ["prediction", "truth", "errors"] as const;
 export const SHOWN_MAPS = ["overlay", "alone"] as const;
@@ -25,6 +26,10 @@ export interface Choice {
   parameters: Readonly<Record<string, ParameterValue>>;
   score: Score;
   region: Region;
+  /** null: the one that goes with the region. */
+  tool: Tool | null;
+  /** Explain what is under the pointer as it moves. */
+  live: boolean;
   mask: ShownMask;
   map: ShownMap;
   opacity: number;
@@ -45,6 +50,8 @@ export const INITIAL: Choice = {
   parameters: {},
   score: "logit",
   region: { kind: "predicted" },
+  tool: null,
+  live: false,
   mask: "prediction",
   map: "overlay",
   opacity: 0.6,

@@ -1,15 +1,29 @@
 import { createContext } from "svelte";
-import { getAttribution, getImages, getMask, getModel, getPicture, getPrediction, getTruth, type AttributionAnswer } from "../api/client";
+import { getAttribution, getImages, getMask, getModel, getPicture, getPrediction, getSuperpixels, getTruth, type AttributionAnswer } from "../api/client";
 import type { NpyArray } from "../api/npy";
 import type { AttributionRequest, ImageList, ImageRecord, Layer, MethodSpec, Model, ModelClass, Prediction } from "../api/types";
 import { parseColour } from "../colour/hex";
 import { hasNegative, largestMagnitude, rangeOf, type Range } from "../colour/scale";
-import { boundingBox, boxBetween, centralPixel, fits, regionPixels, toWire, type Labels, type Region, type RegionKind, type Scene } from "../geometry/region";
+import { outline } from "../geometry/outline";
+import { fits, includesKind, isFollowing, needsTruth, regionPixels, SUPERPIXELS, toWire, type FollowingKind, type Labels, type Region, type Scene, type Shape } from "../geometry/region";
+import { canonical, proposal, type ProposedKind } from "../geometry/propose";
+import { combine, type Operation } from "../geometry/strokes";
 import type { Pixel, Size } from "../geometry/view";
 import type { Choice } from "./choice";
 import { decodeChoice } from "./address";
 import { defaultClass, neighbour, ownParameters } from "./defaults";
+import { EMPTY_HISTORY, record, redo, undo, type History, type Move } from "./history";
+import { Latest } from "./latest.svelte";
 import { Resource } from "./resource.svelte";
+import { isPointTool, toolOf, type Tool } from "./tools";
+
+interface LiveAnswer {
+  /** The question without its region. */
+  stem: string;
+  key: string;
+  region: Shape;
+  answer: AttributionAnswer;
+}
 
 /** What is selected, what the server said about it, and what follows from both. */
 export class Explorer {
@@ -21,7 +35,9 @@ export class Explorer {
   readonly prediction = new Resource<Prediction>();
   readonly mask = new Resource<NpyArray>();
   readonly truth = new Resource<NpyArray>();
+  readonly superpixels = new Resource<NpyArray>();
   readonly attribution = new Resource<AttributionAnswer>();
+  readonly live = new Latest<LiveAnswer>();
 
   /** Those of the last prediction, so that the list of layers stays while the next one is on its way. */
   #layers = $state.raw<readonly Layer[]>([]);
@@ -59,35 +75,75 @@ export class Explorer {
   readonly scene = $derived.by<Scene | null>(() => {
     const mask = this.mask.of(this.#imageId);
     if (mask === null || this.size === null) return null;
-    return { size: this.size, mask: mask.data, truth: this.truth.of(this.#imageId)?.data ?? null };
+    return {
+      size: this.size,
+      mask: mask.data,
+      truth: this.truth.of(this.#imageId)?.data ?? null,
+      patches: this.superpixels.of(this.#imageId)?.data ?? null,
+    };
   });
   readonly region = $derived<Region>(this.choice.region);
+  readonly tool = $derived<Tool>(this.choice.tool ?? toolOf(this.region));
+  /** A region that was put forward with its tool: the first stroke takes its place, or takes from what was there before. */
+  #proposal = $state.raw<{ region: Region; before: Region } | null>(null);
+  #steps = $state.raw<{ image: string | null; history: History<Region> }>({ image: null, history: EMPTY_HISTORY });
+  /** Regions of other images can't be gone back to. */
+  readonly #history = $derived<History<Region>>(this.#steps.image === this.#imageId ? this.#steps.history : EMPTY_HISTORY);
+  readonly canUndo = $derived(this.#history.past.length > 0);
+  readonly canRedo = $derived(this.#history.future.length > 0);
   /** One byte a pixel; null until all that it depends on is known. */
   readonly regionPixels = $derived.by<Uint8Array | null>(() => {
     if (this.scene === null || this.class === null || !fits(this.region, this.scene.size)) return null;
-    const needsTruth = this.region.kind === "true" || this.region.kind === "errors";
-    return needsTruth && this.scene.truth === null ? null : regionPixels(this.region, this.class.index, this.scene);
+    if (needsTruth(this.region) && this.scene.truth === null) return null;
+    if (includesKind(this.region, "superpixel") && this.scene.patches === null) return null;
+    return regionPixels(this.region, this.class.index, this.scene);
   });
   readonly regionEmpty = $derived(this.regionPixels !== null && !this.regionPixels.includes(1));
 
-  /** The question to the server, or null while it can't be asked yet. */
-  readonly question = $derived.by<AttributionRequest | null>(() => {
+  /** The question on whatever region, or null while it can't be asked yet. */
+  readonly #stem = $derived.by<Omit<AttributionRequest, "region"> | null>(() => {
     const { class: entry, method, layer, predicted } = this;
-    if (entry === null || method === null || layer === null || predicted === null || this.regionPixels === null || this.regionEmpty) return null;
+    if (entry === null || method === null || layer === null || predicted === null) return null;
     return {
       class: entry.name,
       against: this.against?.name ?? null,
-      region: toWire(this.region, entry.name),
       layer,
       method: method.name,
       score: this.choice.score,
       parameters: ownParameters(method, this.choice.parameters),
     };
   });
+  /** The question to the server, or null while it can't be asked yet. */
+  readonly question = $derived.by<AttributionRequest | null>(() => {
+    if (this.#stem === null || this.regionPixels === null || this.regionEmpty) return null;
+    return { ...this.#stem, region: toWire(this.region, this.#stem.class as string) };
+  });
   readonly questionKey = $derived(this.question && this.image ? `${this.image.id} ${JSON.stringify(this.question)}` : null);
 
-  /** The map that answers the present question, never an older one. */
-  readonly answer = $derived(this.attribution.of(this.questionKey));
+  /** Where the pointer or the crosshair is: what live mode asks about. */
+  pointer = $state.raw<Pixel | null>(null);
+  readonly #liveRegion = $derived.by<Shape | null>(() => {
+    if (!this.choice.live || this.pointer === null || this.scene === null || !isPointTool(this.tool)) return null;
+    const place: Shape = { kind: this.tool, ...this.pointer };
+    return fits(place, this.scene.size) ? canonical(place, this.scene) : null;
+  });
+  readonly #liveStem = $derived(this.#stem && this.image ? `${this.image.id} ${JSON.stringify(this.#stem)}` : null);
+  readonly #liveAnswer = $derived(this.live.value?.stem === this.#liveStem ? this.live.value : null);
+  /** True while the map shown follows the pointer. */
+  readonly probing = $derived(this.#liveRegion !== null);
+
+  /** What the shown map is about: the chosen region, or in live mode the place whose map was the last to come. */
+  readonly shownRegion = $derived<Region>(this.#liveRegion === null ? this.region : (this.#liveAnswer?.region ?? this.#liveRegion));
+  readonly shownPixels = $derived.by<Uint8Array | null>(() => {
+    if (this.#liveRegion === null) return this.regionPixels;
+    return this.scene === null || this.class === null ? null : regionPixels(this.shownRegion, this.class.index, this.scene);
+  });
+  /** The outline of the shown region, in lines along pixel edges. */
+  readonly shownLines = $derived(this.shownPixels && this.size ? outline(this.shownPixels, this.size) : []);
+  readonly shownKey = $derived(this.probing ? (this.#liveAnswer?.key ?? null) : this.questionKey);
+
+  /** The map that answers the present question, never an older one; in live mode, the latest on the pointer's way. */
+  readonly answer = $derived<AttributionAnswer | null>(this.probing ? (this.#liveAnswer?.answer ?? null) : this.attribution.of(this.questionKey));
   readonly largest = $derived(this.answer ? largestMagnitude(this.answer.values.data) : 0);
   readonly signed = $derived(this.answer !== null && (this.answer.header.signed || hasNegative(this.answer.values.data)));
   readonly range = $derived<Range | null>(this.answer && rangeOf(this.choice.bound ?? this.largest, this.signed));
@@ -116,6 +172,22 @@ export class Explorer {
       if (questionKey === null || question === null || image === null) this.attribution.clear();
       else this.attribution.load(questionKey, (signal) => getAttribution(image.id, question, signal));
     });
+    $effect(() => {
+      const { image, tool, region } = this;
+      if (image === null) return this.superpixels.clear();
+      if (tool !== "superpixel" && !includesKind(region, "superpixel")) return;
+      this.superpixels.load(image.id, (signal) => getSuperpixels(image.id, SUPERPIXELS, signal));
+    });
+    $effect(() => this.#probe());
+  }
+
+  #probe(): void {
+    const region = this.#liveRegion;
+    const [stem, question, image] = [this.#liveStem, this.#stem, this.image];
+    if (region === null || stem === null || question === null || image === null) return this.live.stop();
+    const asked = { ...question, region: toWire(region, question.class as string) };
+    const key = `${image.id} ${JSON.stringify(asked)}`;
+    this.live.ask(key, async (signal) => ({ stem, key, region, answer: await getAttribution(image.id, asked, signal) }));
   }
 
   #loadImage(image: ImageRecord | null): void {
@@ -149,8 +221,7 @@ export class Explorer {
 
   /** The class goes along; a region drawn on one image says nothing about the next one, those that follow the class do. */
   selectImage(image: ImageRecord): void {
-    const { kind } = this.region;
-    const stays = kind === "everywhere" || (image.has_truth && (kind === "true" || kind === "errors"));
+    const stays = isFollowing(this.region) && (image.has_truth || !needsTruth(this.region));
     this.update({ image: image.id, class: this.class?.name ?? null, view: null, region: stays ? this.region : { kind: "predicted" } });
   }
 
@@ -175,20 +246,71 @@ export class Explorer {
     this.update({ method: name, parameters: {}, layer: next?.at === this.method?.at ? this.choice.layer : null });
   }
 
+  selectClassAt(pixel: Pixel): void {
+    const entry = this.predictedAt(pixel);
+    if (entry !== null) this.selectClass(entry.name);
+  }
+
   /** Change the kind of region; one that needs a place gets the given pixel, or the middle of the predicted class. */
-  selectRegion(kind: RegionKind, pixel: Pixel | null): void {
-    if (kind !== "pixel" && kind !== "box") return this.update({ region: { kind } });
-    if (this.size === null || this.scene === null || this.class === null) return;
-    const { size } = this;
-    const segment = regionPixels({ kind: "predicted" }, this.class.index, this.scene);
-    if (kind === "pixel") {
-      const middle = { row: Math.floor(size.height / 2), column: Math.floor(size.width / 2) };
-      this.update({ region: { kind, ...(pixel ?? centralPixel(segment, size) ?? middle) } });
-    } else {
-      const quarter = { row: Math.floor(size.height / 4), column: Math.floor(size.width / 4) };
-      const opposite = { row: size.height - 1 - quarter.row, column: size.width - 1 - quarter.column };
-      this.update({ region: { kind, ...(boundingBox(segment, size) ?? boxBetween(quarter, opposite)) } });
+  selectRegion(kind: FollowingKind | ProposedKind, pixel: Pixel | null): void {
+    if (kind !== "pixel" && kind !== "box" && kind !== "segment" && kind !== "superpixel") return this.changeRegion({ kind }, null);
+    if (this.scene === null || this.class === null) return;
+    const region = proposal(kind, pixel, this.class.index, this.scene);
+    const before = this.#proposal?.region === this.region ? this.#proposal.before : this.region;
+    this.changeRegion(region, kind);
+    this.#proposal = { region, before };
+  }
+
+  /** Change the tool. Where nothing was drawn yet, a tool that needs a place puts one forward. */
+  selectTool(tool: Tool, pixel: Pixel | null): void {
+    const drawn = !isFollowing(this.region) && this.#proposal?.region !== this.region;
+    if (drawn || tool === "point" || tool === "lasso" || tool === "brush") this.update({ tool });
+    else this.selectRegion(tool, pixel);
+  }
+
+  /** Add a shape to the region, or take it away. */
+  stroke(shape: Shape, operation: Operation): void {
+    const { scene, class: entry, tool } = this;
+    if (scene === null || entry === null) return;
+    if (operation !== "remove" && shape.kind !== "superpixel" && !regionPixels(shape, entry.index, scene).includes(1)) return;
+    const proposed = this.#proposal?.region === this.region ? this.#proposal.before : null;
+    if (proposed === null) this.changeRegion(combine(this.region, operation, shape, entry.index, scene), tool);
+    else this.changeRegion(operation === "remove" ? combine(proposed, operation, shape, entry.index, scene) : shape, tool);
+  }
+
+  /** A step that can be undone; the tool goes with the region where none is given. */
+  changeRegion(region: Region, tool: Tool | null = this.choice.tool): void {
+    if (JSON.stringify(region) !== JSON.stringify(this.region)) {
+      const isProposal = this.#proposal?.region === this.region;
+      this.#steps = { image: this.#imageId, history: isProposal ? { ...this.#history, future: [] } : record(this.#history, this.region) };
     }
+    this.#proposal = null;
+    this.update({ region, tool });
+  }
+
+  clearRegion(): void {
+    this.changeRegion({ kind: "predicted" }, this.tool);
+  }
+
+  undo(): void {
+    this.#go(undo(this.#history, this.region));
+  }
+
+  redo(): void {
+    this.#go(redo(this.#history, this.region));
+  }
+
+  #go(move: Move<Region> | null): void {
+    if (move === null) return;
+    this.#steps = { image: this.#imageId, history: move.history };
+    this.#proposal = null;
+    this.update({ region: move.present, tool: this.tool });
+  }
+
+  /** Explain what is under the pointer as it moves; a tool that can't follow it gives way to the pixel. */
+  toggleLive(): void {
+    const live = !this.choice.live;
+    this.update({ live, tool: live && !isPointTool(this.tool) ? "pixel" : this.tool });
   }
 
   /** Put an image first in the gallery, and show it. */

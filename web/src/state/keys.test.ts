@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { commandFor, type Focus } from "./keys";
 
-function press(key: string, focus: Focus = "page", modifiers: Partial<{ ctrlKey: boolean; altKey: boolean }> = {}): ReturnType<typeof commandFor> {
-  return commandFor({ key, ctrlKey: false, metaKey: false, altKey: false, ...modifiers }, focus);
+function press(key: string, focus: Focus = "page", modifiers: Partial<{ ctrlKey: boolean; altKey: boolean; shiftKey: boolean }> = {}): ReturnType<typeof commandFor> {
+  return commandFor({ key, ctrlKey: false, metaKey: false, altKey: false, shiftKey: false, ...modifiers }, focus);
 }
 
 describe("commandFor", () => {
@@ -11,10 +11,18 @@ describe("commandFor", () => {
     expect(press("9")).toEqual({ do: "class", position: 8 });
     expect(press("[")).toEqual({ do: "layer", step: -1 });
     expect(press("ArrowRight")).toEqual({ do: "image", step: 1 });
-    expect(press("P")).toEqual({ do: "region", kind: "pixel" });
+    expect(press("P")).toEqual({ do: "tool", tool: "pixel" });
+    expect(press("l")).toEqual({ do: "tool", tool: "lasso" });
     expect(press(" ")).toEqual({ do: "hide" });
     expect(press("?")).toEqual({ do: "help" });
-    expect(press("x")).toBeNull();
+    expect(press("q")).toBeNull();
+  });
+
+  it("takes steps back and forth, but not those of a text", () => {
+    expect(press("z", "page", { ctrlKey: true })).toEqual({ do: "undo" });
+    expect(press("Z", "picture", { ctrlKey: true, shiftKey: true })).toEqual({ do: "redo" });
+    expect(press("y", "button", { ctrlKey: true })).toEqual({ do: "redo" });
+    expect(press("z", "text", { ctrlKey: true })).toBeNull();
   });
 
   it("leaves the browser's own keys alone", () => {

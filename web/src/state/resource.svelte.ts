@@ -58,6 +58,13 @@ export class Resource<T> {
     this.status = "idle";
   }
 
+  /** Cancel and forget what belongs to any other key. */
+  keepOnly(key: string): void {
+    untrack(() => {
+      if (key !== this.#key) this.clear();
+    });
+  }
+
   async #run(fetcher: (signal: AbortSignal) => Promise<T>): Promise<void> {
     const controller = new AbortController();
     this.#controller = controller;

@@ -24,6 +24,21 @@ function run(command: Command, explorer: Explorer, viewer: Viewer, help: () => v
       return explorer.stepImage(command.step);
     case "region":
       return explorer.selectRegion(command.kind, viewer.crosshair);
+    case "tool":
+      return explorer.selectTool(command.tool, viewer.crosshair);
+    case "operation":
+      viewer.pen.operation = viewer.pen.operation === "remove" ? "add" : "remove";
+      return;
+    case "brush":
+      return viewer.pen.scaleBrush(command.factor);
+    case "undo":
+      return explorer.undo();
+    case "redo":
+      return explorer.redo();
+    case "clear":
+      return explorer.clearRegion();
+    case "live":
+      return explorer.toggleLive();
     case "zoom":
       return viewer.zoom(command.factor);
     case "fit":

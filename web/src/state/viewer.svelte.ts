@@ -1,9 +1,9 @@
 import { createContext } from "svelte";
-import { boxBetween, type Box } from "../geometry/region";
 import { clampView, fittedView, frameOf, nearestPixel, panBy, reveal, zoomAt, type Frame, type Pixel, type Size, type View } from "../geometry/view";
 import type { Explorer } from "./explorer.svelte";
+import { Pen } from "./pen.svelte";
 
-/** What the three pictures share: zoom, centre, crosshair, and a box while it is drawn. */
+/** What the three pictures share: zoom, centre, crosshair, and the pen that draws regions. */
 export class Viewer {
   readonly #explorer: Explorer;
   viewport = $state.raw<Size>({ width: 1, height: 1 });
@@ -12,9 +12,7 @@ export class Viewer {
   byKeys = $state(false);
   /** True while the importance map is held back to see the image. */
   hidden = $state(false);
-  draft = $state.raw<Box | null>(null);
-  /** First corner of a box that is drawn by keys. */
-  corner = $state.raw<Pixel | null>(null);
+  readonly pen: Pen;
 
   readonly view = $derived.by<View | null>(() => {
     const { size, choice } = this.#explorer;
@@ -28,6 +26,7 @@ export class Viewer {
 
   constructor(explorer: Explorer) {
     this.#explorer = explorer;
+    this.pen = new Pen(explorer);
   }
 
   /** Zoom about a point of the viewport, or about its middle. */
@@ -47,7 +46,7 @@ export class Viewer {
 
   point(pixel: Pixel | null): void {
     this.byKeys = false;
-    this.crosshair = pixel;
+    this.#cross(pixel);
   }
 
   /** Move the crosshair by pixels, from the middle at first, and keep it in sight. */
@@ -57,14 +56,14 @@ export class Viewer {
     const from = this.crosshair;
     const to = from ? nearestPixel(size, from.row + rows, from.column + columns) : nearestPixel(size, this.view.row, this.view.column);
     this.byKeys = true;
-    this.crosshair = to;
-    if (this.corner !== null) this.draft = boxBetween(this.corner, to);
+    this.#cross(to);
     if (this.view.zoom > 1) this.#show(reveal(this.view, size, this.viewport, to));
   }
 
-  startBox(pixel: Pixel): void {
-    this.corner = pixel;
-    this.draft = boxBetween(pixel, pixel);
+  #cross(pixel: Pixel | null): void {
+    this.crosshair = pixel;
+    this.#explorer.pointer = pixel;
+    if (pixel !== null) this.pen.hover(pixel);
   }
 
   #show(view: View): void {

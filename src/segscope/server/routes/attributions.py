@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 from fastapi import APIRouter, Request
 
 from ...attribution import Attribution
 from ...methods import find_method
-from ...prediction import Prediction
 from ..gallery import GalleryImage
 from ..npy import NpyResponse, to_npy
 from ..regions import read_region
-from ..schemas import AttributionHeader, AttributionRequest, to_json
-from .shared import ImageOf, SessionOf, binary
+from ..schemas import AttributionHeader, AttributionRequest, header_text
+from ..session import Session
+from .shared import ImageOf, SessionOf, binary, header_schema
 
 __all__ = ["HEADER", "router"]
 
@@ -22,28 +21,25 @@ HEADER = "X-Segscope-Attribution"
 
 router = APIRouter(tags=["attributions"])
 
-_HEADERS = {
-    HEADER: {
-        "description": "What the map answers, as JSON in ASCII.",
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/AttributionHeader"}}},
-    }
-}
-
 
 @router.post(
     "/images/{image_id}/attribution",
     summary="Why was it labelled so?",
     response_class=NpyResponse,
-    responses=binary("Raw importance of each pixel, float32, height×width.", headers=_HEADERS),
+    responses=binary(
+        "Raw importance of each pixel, float32, height×width.",
+        headers=header_schema(HEADER, AttributionHeader, "What the map answers, as JSON in ASCII."),
+    ),
 )
 async def post_attribution(
     request: Request, session: SessionOf, image: ImageOf, question: AttributionRequest
 ) -> NpyResponse:
     """Return how much each place of a layer mattered for the score of a class over a region, in the image's pixels."""
-    return await session.work.on_network(request, lambda: _answer(session.prediction(image), image, question))
+    return await session.work.on_network(request, lambda: _answer(session, image, question))
 
 
-def _answer(prediction: Prediction, image: GalleryImage, question: AttributionRequest) -> NpyResponse:
+def _answer(session: Session, image: GalleryImage, question: AttributionRequest) -> NpyResponse:
+    prediction = session.prediction(image)
     start = time.perf_counter()
     # Names are checked by the method before they become keywords, some of which have another meaning.
     parameters = find_method(question.method).check(question.parameters)
@@ -57,11 +53,12 @@ def _answer(prediction: Prediction, image: GalleryImage, question: AttributionRe
         **parameters,
     )
     body = to_npy(attribution.values)
-    header = _describe(attribution, milliseconds=(time.perf_counter() - start) * 1000)
-    return NpyResponse(body, headers={HEADER: json.dumps(to_json(header), separators=(",", ":"))})
+    same = session.sameness.of(attribution, prediction, image=f"{image.id} {image.version}")
+    header = _describe(attribution, same=same, milliseconds=(time.perf_counter() - start) * 1000)
+    return NpyResponse(body, headers={HEADER: header_text(header)})
 
 
-def _describe(attribution: Attribution, *, milliseconds: float) -> AttributionHeader:
+def _describe(attribution: Attribution, *, same: bool | None, milliseconds: float) -> AttributionHeader:
     height, width = attribution.map.shape
     return AttributionHeader.model_validate(
         {
@@ -73,6 +70,7 @@ def _describe(attribution: Attribution, *, milliseconds: float) -> AttributionHe
             "map_width": width,
             "region_pixels": int((attribution.region_weights > 0).sum()),
             "score_value": attribution.score,
+            "same_for_every_region": same,
             "milliseconds": round(milliseconds, 3),
         }
     )

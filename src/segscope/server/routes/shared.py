@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request
+from pydantic import BaseModel
 
 from ..gallery import GalleryImage
 from ..npy import NPY
 from ..session import Session
 
-__all__ = ["ImageOf", "SessionOf", "binary", "find_image", "session_of"]
+__all__ = ["ImageOf", "SessionOf", "binary", "find_image", "header_schema", "session_of"]
 
 
 def session_of(request: Request) -> Session:
@@ -51,3 +52,24 @@ def binary(description: str, *media_types: str, **further: Any) -> dict[int | st
     """
     content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in media_types or (NPY,)}
     return {200: {"description": description, "content": content, **further}}
+
+
+def header_schema(name: str, model: type[BaseModel], description: str) -> dict[str, Any]:
+    """Describe a header that holds JSON, for the schema.
+
+    Parameters
+    ----------
+    name : str
+        Of the header.
+    model : type
+        The shape of what it holds.
+    description : str
+        What that is.
+
+    Returns
+    -------
+    dict
+        For the ``headers`` of :func:`binary`.
+    """
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {name: {"description": description, "content": {"application/json": {"schema": schema}}}}

@@ -1,6 +1,8 @@
 /** What is drawn on the canvases, in CSS pixels. */
 
+import type { Point } from "../../geometry/fill";
 import { boxBetween, type Box } from "../../geometry/region";
+import { sketchedBox, type Sketch } from "../../geometry/sketch";
 import { toViewport, type Frame, type Pixel, type Size } from "../../geometry/view";
 
 export type Drawable = HTMLCanvasElement | ImageBitmap;
@@ -20,8 +22,11 @@ interface Marks {
   lines: readonly number[];
   /** A single pixel to point at. */
   spot: Pixel | null;
-  draft: Box | null;
+  sketch: Sketch | null;
+  size: Size;
   crosshair: Pixel | null;
+  /** Width of the brush in image pixels, where it is in hand. */
+  brush: number | null;
 }
 
 /** A light line on a dark one is seen on every picture. */
@@ -53,10 +58,10 @@ function boxPath(box: Box, frame: Frame): Path2D {
   return path;
 }
 
-function ringPath(pixel: Pixel, frame: Frame): Path2D {
+function ringPath(pixel: Pixel, frame: Frame, radius = 5): Path2D {
   const path = new Path2D();
   const { x, y } = toViewport(frame, pixel.row + 0.5, pixel.column + 0.5);
-  path.arc(x, y, 5, 0, 2 * Math.PI);
+  path.arc(x, y, radius, 0, 2 * Math.PI);
   return path;
 }
 
@@ -73,11 +78,40 @@ function crosshairPath(pixel: Pixel, frame: Frame): Path2D {
   return path;
 }
 
-export function drawMarks(context: CanvasRenderingContext2D, frame: Frame, { lines, spot, draft, crosshair }: Marks): void {
+function wayPath(points: readonly Point[], frame: Frame): Path2D {
+  const path = new Path2D();
+  points.forEach(([row, column], i) => {
+    const { x, y } = toViewport(frame, row, column);
+    if (i === 0) path.moveTo(x, y);
+    // A single point would leave no trace.
+    path.lineTo(x, y);
+  });
+  return path;
+}
+
+/** A stroke under way; dashes take away. */
+function drawSketch(context: CanvasRenderingContext2D, sketch: Sketch, size: Size, frame: Frame): void {
+  context.save();
+  if (sketch.removes) context.setLineDash([4, 4]);
+  if (sketch.tool === "brush") {
+    context.setLineDash([]);
+    context.lineCap = context.lineJoin = "round";
+    context.lineWidth = Math.max(2, sketch.diameter * frame.scale);
+    context.strokeStyle = sketch.removes ? "rgb(0 0 0 / 50%)" : "rgb(255 255 255 / 50%)";
+    context.stroke(wayPath(sketch.points, frame));
+  } else {
+    const path = sketch.tool === "box" ? boxPath(sketchedBox(sketch.points, size), frame) : wayPath(sketch.points, frame);
+    strokeTwice(context, path, 1.5);
+  }
+  context.restore();
+}
+
+export function drawMarks(context: CanvasRenderingContext2D, frame: Frame, { lines, spot, sketch, size, crosshair, brush }: Marks): void {
   if (spot !== null && frame.scale < SQUARES_FROM) strokeTwice(context, ringPath(spot, frame), 1.5);
   else if (lines.length > 0) strokeTwice(context, linesPath(lines, frame), 1.5);
-  if (draft !== null) strokeTwice(context, boxPath(draft, frame), 1.5);
+  if (sketch !== null) drawSketch(context, sketch, size, frame);
   if (crosshair === null) return;
+  if (brush !== null) return strokeTwice(context, ringPath(crosshair, frame, Math.max(2, (brush * frame.scale) / 2)), 1);
   strokeTwice(context, crosshairPath(crosshair, frame), 1);
   // Large pixels are framed, so that it is plain which one is meant.
   if (frame.scale >= SQUARES_FROM) strokeTwice(context, boxPath(boxBetween(crosshair, crosshair), frame), 1);

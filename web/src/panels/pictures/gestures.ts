@@ -1,24 +1,15 @@
 /** Pointer and keys on a picture: zoom, pan, point, and draw regions. */
 
-import { boxBetween } from "../../geometry/region";
-import { nearestPixel, pixelAt, toImage, type Pixel } from "../../geometry/view";
+import type { Point } from "../../geometry/fill";
+import { pixelAt, toImage, type Pixel } from "../../geometry/view";
 import type { Explorer } from "../../state/explorer.svelte";
 import type { Viewer } from "../../state/viewer.svelte";
 
 /** A press that moves less than this many CSS pixels is a click. */
 const CLICK_SLACK = 3;
 
-/** A click: ask about the pixel with the pixel tool; otherwise select the class that is predicted there. */
-function click(pixel: Pixel, explorer: Explorer): void {
-  if (explorer.region.kind === "pixel") return explorer.update({ region: { kind: "pixel", ...pixel } });
-  const entry = explorer.predictedAt(pixel);
-  if (entry !== null) explorer.selectClass(entry.name);
-}
-
-function finishBox(viewer: Viewer, explorer: Explorer): void {
-  if (viewer.draft !== null) explorer.update({ region: { kind: "box", ...viewer.draft } });
-  viewer.draft = null;
-}
+/** A lasso closes where a click comes this near to its first corner, in CSS pixels. */
+const REACH = 8;
 
 interface Press {
   x: number;
@@ -30,7 +21,7 @@ interface Press {
 
 /** Listen to pointer and keys on one picture; returns what ends it. */
 export function gestures(node: HTMLElement, explorer: Explorer, viewer: Viewer): () => void {
-  const key = (event: KeyboardEvent): void => steer(event, explorer, viewer);
+  const key = (event: KeyboardEvent): void => steer(event, viewer);
   const endPointing = pointing(node, explorer, viewer);
   node.addEventListener("keydown", key);
   return () => {
@@ -40,6 +31,7 @@ export function gestures(node: HTMLElement, explorer: Explorer, viewer: Viewer):
 }
 
 function pointing(node: HTMLElement, explorer: Explorer, viewer: Viewer): () => void {
+  const { pen } = viewer;
   let press: Press | null = null;
 
   const place = (event: MouseEvent): { x: number; y: number } => {
@@ -52,6 +44,16 @@ function pointing(node: HTMLElement, explorer: Explorer, viewer: Viewer): () => 
     return viewer.frame && explorer.size && pixelAt(viewer.frame, explorer.size, x, y);
   };
 
+  const imagePoint = (x: number, y: number): Point => {
+    const { row, column } = viewer.frame ? toImage(viewer.frame, x, y) : { row: 0, column: 0 };
+    return [row, column];
+  };
+
+  const pointOf = (event: MouseEvent): Point => {
+    const { x, y } = place(event);
+    return imagePoint(x, y);
+  };
+
   const down = (event: PointerEvent): void => {
     if (event.button > 1 || (event.target instanceof Element && event.target.closest("button") !== null)) return;
     // The focus stays free for the page's own keys.
@@ -59,34 +61,38 @@ function pointing(node: HTMLElement, explorer: Explorer, viewer: Viewer): () => 
     if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
     node.setPointerCapture(event.pointerId);
     const from = pixelOf(event);
-    const draws = explorer.region.kind === "box" && from !== null && event.button === 0 && !event.shiftKey;
+    const draws = pen.drags && from !== null && event.button === 0 && !event.shiftKey;
     press = { ...place(event), from, draws, moved: false };
+    // A brush paints where it is set down; a box or a lasso is begun by the first move.
+    if (draws && explorer.tool === "brush") pen.begin(pointOf(event), event.altKey);
   };
 
   const move = (event: PointerEvent): void => {
     viewer.point(pixelOf(event));
     if (press === null) return;
     const { x, y } = place(event);
+    const begun = press.moved;
     press.moved ||= Math.hypot(x - press.x, y - press.y) > CLICK_SLACK;
     if (!press.moved) return;
-    if (press.draws && press.from !== null && viewer.frame !== null && explorer.size !== null) {
-      const point = toImage(viewer.frame, x, y);
-      viewer.draft = boxBetween(press.from, nearestPixel(explorer.size, point.row, point.column));
+    if (press.draws) {
+      if (!begun && explorer.tool !== "brush") pen.begin(imagePoint(press.x, press.y), event.altKey);
+      pen.extend(pointOf(event));
     } else {
       viewer.pan(x - press.x, y - press.y);
       press = { ...press, x, y };
     }
   };
 
-  const up = (): void => {
-    if (press?.draws) finishBox(viewer, explorer);
-    if (press !== null && press.from !== null && !press.moved) click(press.from, explorer);
+  const up = (event: PointerEvent): void => {
+    const ended = press;
     press = null;
+    if (ended?.draws && (ended.moved || explorer.tool === "brush")) pen.finish(event.altKey);
+    else if (ended?.from && !ended.moved) pen.press(ended.from, event.altKey, REACH / (viewer.frame?.scale ?? 1));
   };
 
   const cancel = (): void => {
     press = null;
-    viewer.draft = null;
+    pen.drop();
   };
 
   const leave = (): void => {
@@ -125,27 +131,16 @@ const ARROWS: Readonly<Record<string, readonly [rows: number, columns: number]>>
   ArrowRight: [0, 1],
 };
 
-/** Enter with the box tool: the first corner, then the opposite one. */
-function corner(pixel: Pixel, explorer: Explorer, viewer: Viewer): void {
-  if (viewer.corner === null) viewer.startBox(pixel);
-  else {
-    finishBox(viewer, explorer);
-    viewer.corner = null;
-  }
-}
-
-/** Keys on a focused picture: arrows move the crosshair, Enter clicks, Escape drops a box that was begun. */
-function steer(event: KeyboardEvent, explorer: Explorer, viewer: Viewer): void {
+/** Keys on a focused picture: arrows move the crosshair, Enter clicks, Escape drops what was begun. */
+function steer(event: KeyboardEvent, viewer: Viewer): void {
   const arrow = ARROWS[event.key];
   if (arrow !== undefined) {
     const factor = event.shiftKey ? 10 : 1;
     viewer.moveCrosshair(arrow[0] * factor, arrow[1] * factor);
   } else if (event.key === "Enter" && viewer.crosshair !== null) {
-    if (explorer.region.kind === "box") corner(viewer.crosshair, explorer, viewer);
-    else click(viewer.crosshair, explorer);
+    viewer.pen.press(viewer.crosshair, event.altKey);
   } else if (event.key === "Escape") {
-    viewer.corner = null;
-    viewer.draft = null;
+    viewer.pen.drop();
   } else return;
   event.preventDefault();
 }
