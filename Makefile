@@ -13,8 +13,12 @@ NPM  := $(BIN)/python hatch_build.py npm
 RUNTIME  := $(VENV)/.runtime
 DEV      := $(VENV)/.dev
 DOCS     := $(VENV)/.docs
-BENCH    := $(VENV)/.bench
 NODE     := $(VENV)/.node
+
+# The peers need torchvision, and with it its own release of PyTorch: they get an environment of their own.
+BENCH_TORCH ?= torch==2.14.1 torchvision==0.29.1
+BENCH       := .venv-bench/.bench
+
 WEBTOOLS := web/node_modules/.package-lock.json
 
 WEB_SOURCES := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
@@ -47,7 +51,7 @@ check: $(DEV) $(NODE) $(WEBTOOLS)
 	$(NPM) test
 
 bench: $(BENCH)
-	$(BIN)/python -m benchmarks $(ARGS)
+	.venv-bench/bin/python -m benchmarks $(ARGS)
 
 docs: $(DOCS)
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --fresh-env --quiet docs build/docs
@@ -60,7 +64,7 @@ wheel: $(RUNTIME)
 	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf $(VENV) build dist docs/reference web/node_modules src/segscope/server/static src/segscope/server/static.*
+	rm -rf $(VENV) .venv-bench build dist docs/reference web/node_modules src/segscope/server/static src/segscope/server/static.*
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
@@ -88,8 +92,9 @@ $(DOCS): $(SOURCES) | $(BIN)/python
 	@touch $(RUNTIME) $@
 
 $(BENCH): $(SOURCES) | $(BIN)/python
-	$(PIP) "$(TORCH)" --editable ".[dev,bench]"
-	@touch $(RUNTIME) $(DEV) $@
+	$(BIN)/python -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --disable-pip-version-check $(BENCH_TORCH) --editable ".[bench]"
+	@touch $@
 
 # Where the machine has no node that is new enough, one from Python's package index.
 $(NODE): hatch_build.py | $(DEV)

@@ -11,16 +11,17 @@ import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from .contestants import CONTESTANTS, Maps, Task
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from torch.nn import functional
 
 from segscope.demo.pspnet import PSPNetVGG16
+
+from .contestants import CONTESTANTS, Maps, Task
 
 
 def main() -> None:
@@ -61,10 +62,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--width",
-        type=float,
-        default=0.5,
-        help="width of PSPNet-VGG16; 1 is VGG16 as published, 0.5 is the shipped network",
+        "--width", type=float, default=0.5, help="of PSPNet-VGG16: 1 as published, 0.5 as the shipped network"
     )
     parser.add_argument("--size", type=int, default=224, help="height and width of the input in pixels")
     parser.add_argument("--repeats", type=int, default=5, help="runs of each contestant")
@@ -72,7 +70,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _summary(case: str, seconds: dict[str, list[float]], maps: dict[str, Maps]) -> dict[str, object]:
+def _summary(case: str, seconds: dict[str, list[float]], maps: dict[str, Maps]) -> dict[str, Any]:
     ours = statistics.median(seconds["segscope"])
     return {
         "case": case,
@@ -107,27 +105,22 @@ def _stretched(values: np.ndarray) -> np.ndarray:
     return np.asarray(shifted / (1e-7 + shifted.max()))
 
 
-def _print(results: Sequence[dict[str, object]], options: argparse.Namespace) -> None:
-    table = Table(
-        title=f"PSPNet-VGG16, width {options.width:g}, {options.size}×{options.size}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    )
+def _print(results: Sequence[dict[str, Any]], options: argparse.Namespace) -> None:
+    setting = f"width {options.width:g}, {options.size}×{options.size}, {torch.get_num_threads()} threads"
+    table = Table(title=f"PSPNet-VGG16, {setting}, torch {torch.__version__}")
     for heading in (
         "case",
         "contestant",
         "median",
         "time / segscope's",
-        "largest difference of maps stretched to 0..1",
+        "largest difference, maps on 0..1",
     ):
         table.add_column(heading, justify="left" if heading in ("case", "contestant") else "right")
     for result in results:
-        for name, row in result["contestants"].items():  # type: ignore[attr-defined] # made in _summary
-            table.add_row(
-                str(result["case"]),
-                name,
-                f"{row['median_seconds'] * 1000:.0f} ms",
-                f"{row['ratio_to_segscope']:.2f}",
-                f"{row['largest_difference']:.1e}",
-            )
+        for name, row in result["contestants"].items():
+            milliseconds, ratio = row["median_seconds"] * 1000, row["ratio_to_segscope"]
+            difference = f"{row['largest_difference']:.1e}"
+            table.add_row(result["case"], name, f"{milliseconds:.0f} ms", f"{ratio:.2f}", difference)
         table.add_section()
     Console(width=140).print(table)
 

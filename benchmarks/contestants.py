@@ -52,10 +52,7 @@ def by_hand(task: Task) -> Maps:
     """One forward pass, one activation-only backward pass a target, and nothing else."""
     kept: dict[str, Tensor] = {}
     modules = dict(task.network.named_modules())
-    handles = [
-        modules[name].register_forward_hook(lambda module, inputs, output, name=name: kept.__setitem__(name, output))
-        for name in task.layers
-    ]
+    handles = [modules[name].register_forward_hook(_keep(kept, name)) for name in task.layers]
     required = [parameter.requires_grad for parameter in task.network.parameters()]
     task.network.requires_grad_(False)
     logits = task.network(task.image[None].requires_grad_())
@@ -71,6 +68,13 @@ def by_hand(task: Task) -> Maps:
             values = torch.einsum("c,chw->hw", gradient[0].mean((1, 2)), activation.detach()[0]).clamp(min=0)
             maps[class_, name] = values.numpy()
     return maps
+
+
+def _keep(kept: dict[str, Tensor], name: str) -> Callable[[nn.Module, object, Tensor], None]:
+    def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+        kept[name] = output
+
+    return keep
 
 
 class _Upsampled(nn.Module):
