@@ -122,7 +122,8 @@ def test_event_loop_answers_while_the_network_works() -> None:
 
 def test_upload_that_breaks_off_is_no_failure(app: Any) -> None:
     async def scenario() -> None:
-        pieces = iter([{"type": "http.request", "body": b"half", "more_body": True}, {"type": "http.disconnect"}])
+        first: Message = {"type": "http.request", "body": b"half", "more_body": True}
+        pieces = iter([first, {"type": "http.disconnect"}])
         sent = []
 
         async def receive() -> Message:

@@ -220,7 +220,7 @@ def test_another_image_is_chosen(page: Any, site: Site) -> None:
     ask(page, lambda: by_id(page, f"image-{ids['farm2.png']}").click())
     assert by_id(page, f"image-{ids['farm2.png']}").get_attribute("aria-selected") == "true"
     assert text(page, "iou-sky").removeprefix("IoU").strip() == "–"
-    assert ids["farm2.png"] in page.url
+    page.wait_for_url(f"**{ids['farm2.png']}**")
 
 
 def test_file_that_cannot_be_used_is_named(page: Any) -> None:
@@ -293,6 +293,7 @@ def test_link_reproduces_the_view(page: Any, new_page: Callable[..., Any]) -> No
     by_id(page, "tool-pixel").click()
     ask(page, lambda: page.mouse.click(*point(page, "input", 100, 20)))
     shown = question(page)
+    page.wait_for_url("**pixel:100,20**")
     other = new_page()
     other.goto(page.url)
     assert question(other) == shown
@@ -303,7 +304,7 @@ def test_keys_choose_class_layer_and_image(page: Any, site: Site) -> None:
     assert ask(page, lambda: page.keyboard.press("]"))["layer"] == "classifier"
     assert ask(page, lambda: page.keyboard.press("["))["layer"] == "relu"
     ask(page, lambda: page.keyboard.press("ArrowRight"))
-    assert image_ids(page, site)["farm1.png"] in page.url
+    page.wait_for_url(f"**{image_ids(page, site)['farm1.png']}**")
 
 
 def test_last_choice_wins_when_many_are_made_at_once(page: Any, site: Site) -> None:

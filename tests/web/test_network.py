@@ -57,7 +57,7 @@ def show(page: Any) -> Any:
 
 
 def layer(page: Any) -> str:
-    return page.get_by_test_id("layer").input_value()  # type: ignore[no-any-return]
+    return page.get_by_test_id("layer").input_value()
 
 
 def test_network_shows_every_layer_with_its_map_and_size(page: Any) -> None:

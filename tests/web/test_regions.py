@@ -64,7 +64,7 @@ def pixels_answered(page: Any, site: Site, sent: dict[str, Any]) -> int:
 
 def predicted_mask(page: Any, site: Site) -> np.ndarray[Any, Any]:
     address = urljoin(site.address, f"api/images/{image_ids(page, site)['farm0.png']}/mask")
-    return np.load(BytesIO(api(page, address).body()))  # type: ignore[no-any-return]
+    return np.load(BytesIO(api(page, address).body()))
 
 
 def barn() -> tuple[int, int]:

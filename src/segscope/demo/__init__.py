@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..model import SegmentationModel
-from ..preprocess import Preprocess
-from .mushrooms import CLASSES, COLORS
+if TYPE_CHECKING:
+    from ..model import SegmentationModel
 
 __all__ = ["DATA", "demo_images", "load_demo"]
 
@@ -27,6 +27,10 @@ def load_demo(weights: Path | None = None) -> SegmentationModel:
     SegmentationModel
         PSPNet-VGG16, six classes, for RGB images of any size, which are resized to 224×224.
     """
+    # Imported here, so that the processes that render mushrooms start without PyTorch.
+    from ..model import SegmentationModel
+    from ..preprocess import Preprocess
+    from .mushrooms import CLASSES, COLORS
     from .pspnet import INPUT_SIZE, MEAN, STANDARD_DEVIATION
     from .weights import load_weights
 
