@@ -19,7 +19,7 @@ export interface paths {
         put?: never;
         /**
          * Upload an image
-         * @description Take an image into memory, where it stays until the server ends or newer uploads need the room.
+         * @description Take an image into memory, for all visitors, until the server ends or newer uploads need the room.
          */
         post: operations["post_image_api_images_post"];
         delete?: never;
