@@ -37,7 +37,7 @@ help:
 	@echo "make clean   remove everything that these commands made"
 
 demo: $(RUNTIME)
-	$(BIN)/segscope demo $(ARGS)
+	@$(BIN)/segscope demo $(ARGS) || test $$? -eq 130 # Ctrl-C is how one ends it
 
 test: $(DEV)
 	$(BIN)/python -m pytest $(ARGS)

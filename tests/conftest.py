@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,13 @@ from tests.networks import ZOO
 
 # The networks are tiny: threads would only wait for each other.
 torch.set_num_threads(1)
+
+# A shell starts background jobs with this signal ignored, and the programs under test would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says nothing on a shared machine.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 CLASSES = ("background", "leaf", "stem", "root")
 

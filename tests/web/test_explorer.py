@@ -369,6 +369,8 @@ def test_token_opens_the_page_once_and_for_all(
         assert "token" not in page.url
         page.reload()
         wait_for_map(page)
+        # Closed before its server, which it would go on asking for small maps.
+        page.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
