@@ -1,4 +1,4 @@
-import { createContext } from "svelte";
+import { createContext, untrack } from "svelte";
 import { ApiError, getStatistics, getThumbnail, putStatistics } from "../api/client";
 import type { ImageFailure, ImageRecord, ImageStatistics, Statistics } from "../api/types";
 import type { Explorer } from "./explorer.svelte";
@@ -11,6 +11,7 @@ import { Thumbnails } from "./thumbnails";
 const [SOON, LATE] = [400, 4000];
 /** After this many milliseconds without a first map, the numbers are asked for all the same. */
 const PATIENCE = 4000;
+const HOLD = 3000;
 const THUMBNAILS = 600;
 
 /** The list of images: their numbers as they come, what it is sorted and filtered by, and what it shows. */
@@ -21,8 +22,8 @@ export class GalleryState {
   failures = $state.raw<readonly ImageFailure[]>([]);
   progress = $state.raw<Omit<Statistics, "rows" | "failures"> | null>(null);
   error = $state.raw<ApiError | null>(null);
-  /** Who has the pointer in the list wants it to stay in order. */
-  held = $state(false);
+  /** True while someone is busy in the list, which then keeps its order whatever comes in. */
+  #held = $state(false);
   filtering = $state(false);
   /** What the list is sorted and filtered by. */
   #ordered = $state.raw<Findings>(new Map<string, ImageStatistics>());
@@ -43,6 +44,7 @@ export class GalleryState {
   readonly failed = $derived<ReadonlyMap<string, string>>(new Map(this.failures.map(({ id, message }) => [id, message])));
 
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #holding: ReturnType<typeof setTimeout> | undefined;
   #controller: AbortController | null = null;
   #wait = SOON;
 
@@ -65,7 +67,7 @@ export class GalleryState {
       if (begun && count > 0) this.ask();
     });
     $effect(() => {
-      if (!this.held) this.#ordered = this.findings;
+      if (!this.#held || untrack(() => this.#ordered.size === 0)) this.#ordered = this.findings;
     });
     $effect(() => {
       // Who comes back may have changed files meanwhile.
@@ -74,12 +76,21 @@ export class GalleryState {
       return () => {
         window.removeEventListener("focus", look);
         clearTimeout(timer);
+        clearTimeout(this.#holding);
         this.#stop();
       };
     });
   }
 
+  /** Someone is pointing, scrolling or stepping in the list: nothing should move under their hand for a while. */
+  hold(): void {
+    clearTimeout(this.#holding);
+    this.#held = true;
+    this.#holding = setTimeout(() => (this.#held = false), HOLD);
+  }
+
   update(part: Partial<ListChoice>): void {
+    this.#ordered = this.findings;
     this.#explorer.update({ list: { ...this.list, ...part } });
   }
 
