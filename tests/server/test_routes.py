@@ -20,6 +20,7 @@ OPERATIONS: dict[tuple[str, str], tuple[dict[str, Any], int, dict[str, Any] | No
     ("GET", "/api/images"): ({}, 200, None),
     ("POST", "/api/images"): (PHOTO, 201, {"content": b"no image", "headers": {"Content-Type": "image/png"}}),
     ("GET", "/api/statistics"): ({}, 200, None),
+    ("PUT", "/api/statistics"): ({"json": {"paused": True}}, 200, None),
     ("GET", "/api/images/{image_id}/picture"): ({}, 200, {}),
     ("GET", "/api/images/{image_id}/thumbnail"): ({}, 200, {}),
     ("GET", "/api/images/{image_id}/prediction"): ({}, 200, {}),

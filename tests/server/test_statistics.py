@@ -24,7 +24,7 @@ from segscope.server.store import Row, open_store
 from segscope.server.work import Work
 from tests.conftest import CLASSES
 
-from .conftest import Client
+from .conftest import Client, npy
 from .test_work import stay, visitor
 
 
@@ -81,24 +81,27 @@ def test_numbers_are_those_of_each_prediction(start: Any, ids: dict[str, str]) -
     assert [row["id"] for row in body["rows"]] == [ids["image2.png"], ids["image10.png"], ids["upright.jpg"]]
     for row in body["rows"]:
         single = client.get(f"/api/images/{row['id']}/prediction").json()
-        assert row["confidence"] == pytest.approx(single["confidence"])
-        assert row["shares"] == pytest.approx([entry["share"] for entry in single["classes"]])
+        assert row["confidence"] == pytest.approx(single["confidence"], abs=1e-6)
+        assert row["shares"] == pytest.approx([entry["share"] for entry in single["classes"]], abs=1e-6)
         ious = [entry["iou"] for entry in single["classes"]]
         if not single["image"]["has_truth"]:
             assert row["iou"] is None
             assert row["mean_iou"] is None
+            assert row["true_shares"] is None
         else:
-            assert row["iou"] == pytest.approx(ious)
-            assert row["mean_iou"] == pytest.approx(np.mean([iou for iou in ious if iou is not None]))
+            assert row["iou"] == pytest.approx(ious, abs=1e-6)
+            assert row["mean_iou"] == pytest.approx(np.mean([iou for iou in ious if iou is not None]), abs=1e-6)
+            truth = npy(client.get(f"/api/images/{row['id']}/truth"))
+            assert row["true_shares"] == pytest.approx(np.bincount(truth.ravel(), minlength=4) / truth.size, abs=1e-6)
 
 
 def test_numbers_outlive_the_server(start: Any, cache: Path) -> None:
     client, calls = start()
     first = finished(client)
     assert len(calls) == 3
-    assert [path.name for path in cache.iterdir()] == ["statistics-1.duckdb"]
+    assert [path.name for path in cache.iterdir()] == ["statistics-2.duckdb"]
     client, calls = start()
-    assert finished(client) == first
+    assert {**finished(client), "mark": first["mark"]} == first
     assert calls == []
 
 
@@ -139,13 +142,85 @@ def test_fingerprint_is_of_weights_and_preprocessing(network: torch.nn.Module) -
     assert fingerprint(segscope.SegmentationModel(network, classes=CLASSES)) != first
 
 
-def test_image_that_fails_is_counted_and_the_others_go_on(start: Any, folder: Path) -> None:
+def test_image_that_fails_is_named_and_the_others_go_on(start: Any, folder: Path, ids: dict[str, str]) -> None:
     client, _ = start()
     path = folder / "images" / "image10.png"
     path.write_bytes(path.read_bytes()[:-200])
     body = finished(client)
     assert (body["total"], body["done"], body["failed"]) == (3, 2, 1)
     assert len(body["rows"]) == 2
+    assert [failure["id"] for failure in body["failures"]] == [ids["image10.png"]]
+    assert "'image10.png' is damaged" in body["failures"][0]["message"]
+
+
+def test_answer_holds_only_what_is_new(start: Any, folder: Path, ids: dict[str, str]) -> None:
+    client, _ = start()
+    first = finished(client)
+    assert first["whole"]
+    known = client.get("/api/statistics", params={"since": first["mark"]}).json()
+    assert (known["whole"], known["rows"], known["done"], known["mark"]) == (False, [], 3, first["mark"])
+    os.utime(folder / "images" / "image10.png", ns=(1, 1))
+    client.get("/api/statistics", params={"since": first["mark"], "again": True})
+    rest(client)
+    news = client.get("/api/statistics", params={"since": first["mark"]}).json()
+    assert [row["id"] for row in news["rows"]] == [ids["image10.png"]]
+    assert not news["whole"]
+
+
+def test_asking_for_news_reads_no_files_once_all_is_known(start: Any) -> None:
+    client, _ = start()
+    mark = finished(client)["mark"]
+    rest(client)
+    before = client.app.state.session.statistics._thread
+    client.get("/api/statistics", params={"since": mark})
+    assert client.app.state.session.statistics._thread is before
+
+
+@pytest.mark.parametrize("mark", ["another-3", "-1", "-", "0", "\u00b2", "x" * 3000])
+def test_mark_of_another_server_gets_everything(start: Any, mark: str) -> None:
+    client, _ = start()
+    finished(client)
+    body = client.get("/api/statistics", params={"since": mark}).json()
+    assert body["whole"]
+    assert len(body["rows"]) == 3
+
+
+def test_pause_lasts_until_it_is_ended(start: Any) -> None:
+    client, calls = start()
+    paused = client.request("PUT", "/api/statistics", json={"paused": True}).json()
+    assert (paused["paused"], paused["running"], paused["done"]) == (True, False, 0)
+    assert finished(client)["done"] == 0
+    assert calls == []
+    client.request("PUT", "/api/statistics", json={"paused": False})
+    body = finished(client)
+    assert (body["paused"], body["done"]) == (False, 3)
+
+
+def test_pause_keeps_what_is_done(start: Any) -> None:
+    client, calls = start()
+    statistics = client.app.state.session.statistics
+    measure = statistics._measure
+
+    def interrupted(image: Any) -> Any:
+        if image.name == "image10.png":
+            statistics.pause()
+        return measure(image)
+
+    statistics._measure = interrupted
+    assert finished(client)["done"] == 2
+    statistics._measure = measure
+    statistics.resume()
+    assert finished(client)["done"] == 3
+    assert len(calls) == 3
+
+
+def test_mask_that_turns_out_damaged_leaves_the_other_numbers(start: Any, folder: Path, ids: dict[str, str]) -> None:
+    client, _ = start()
+    path = folder / "masks" / "image2.png"
+    path.write_bytes(path.read_bytes()[:300])
+    row = next(row for row in finished(client)["rows"] if row["id"] == ids["image2.png"])
+    assert (row["iou"], row["mean_iou"], row["true_shares"]) == (None, None, None)
+    assert sum(row["shares"]) == pytest.approx(1, abs=1e-5)
 
 
 def test_uploads_get_numbers_that_are_not_kept(start: Any, folder: Path) -> None:
@@ -161,7 +236,7 @@ def test_uploads_get_numbers_that_are_not_kept(start: Any, folder: Path) -> None
 @pytest.mark.parametrize("obstacle", ["file in place of the folder", "damaged database"])
 def test_without_a_database_the_numbers_come_all_the_same(start: Any, cache: Path, obstacle: str) -> None:
     if obstacle == "damaged database":
-        (cache / "statistics-1.duckdb").write_bytes(b"no database at all" * 1000)
+        (cache / "statistics-2.duckdb").write_bytes(b"no database at all" * 1000)
     else:
         cache.rmdir()
         cache.write_text("in the way")
@@ -172,7 +247,7 @@ def test_without_a_database_the_numbers_come_all_the_same(start: Any, cache: Pat
 
 def test_store_keeps_what_is_undefined(tmp_path: Path) -> None:
     rows = {
-        "a": Row(0.5, [0.25, 0.75], [None, 1.0]),
+        "a": Row(0.5, [0.25, 0.75], [None, 1.0], [0.0, 1.0]),
         "b": Row(0.5, [1.0, 0.0], None),
         "c": Row(0.5, [1.0], [None]),
     }

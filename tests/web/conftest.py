@@ -104,7 +104,13 @@ def chromium() -> str | None:
 @contextmanager
 def serving(folder: Path, *arguments: str) -> Iterator[Site]:
     """Run the command line's server until the block ends."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "PYTHONUNBUFFERED": "1",
+        # Never the user's own.
+        "SEGSCOPE_CACHE": str(folder / "cache"),
+    }
     command = [sys.executable, "-m", "segscope.cli", *arguments, "--port", "0", "--no-open"]
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -20,6 +20,7 @@ __all__ = [
     "ErrorDescription",
     "ErrorsRegion",
     "EverywhereRegion",
+    "ImageFailure",
     "ImageList",
     "ImageProblem",
     "ImageRecord",
@@ -41,6 +42,7 @@ __all__ = [
     "RegionBody",
     "SegmentRegion",
     "StatisticsOverview",
+    "StatisticsPause",
     "SuperpixelRegion",
     "TrueRegion",
     "header_text",
@@ -183,7 +185,7 @@ class PredictionSummary(_Sent):
 
 
 class ImageStatistics(_Sent):
-    """An image in numbers."""
+    """An image in numbers, each rounded to six digits behind the point."""
 
     id: str
     confidence: float = Field(description="Mean over the pixels of the largest class probability.", ge=0, le=1)
@@ -192,15 +194,36 @@ class ImageStatistics(_Sent):
         description="For each class, intersection over union; null where neither mask has it, or without a true mask."
     )
     mean_iou: float | None = Field(description="Mean over the classes that have one.")
+    true_shares: list[float] | None = Field(
+        description="For each class, the share of the image's pixels that truly are of it; null without a true mask."
+    )
+
+
+class ImageFailure(_Sent):
+    """An image that can't get any numbers."""
+
+    id: str
+    message: str
 
 
 class StatisticsOverview(_Sent):
-    """All images in numbers, as far as they are known; ask again until done + failed is total."""
+    """All images in numbers, as far as they are known; ask again while it is running."""
 
     total: int
     done: int
     failed: int
+    running: bool = Field(description="Whether images are being worked on, or looked at for changes.")
+    paused: bool = Field(description="Whether a visitor has stopped that.")
+    mark: str = Field(description="What to ask with, to be told only what comes after this answer.")
+    whole: bool = Field(description="Whether this answer takes the place of all earlier ones.")
     rows: list[ImageStatistics] = Field(description="Of the images that are done, in the order of the list of images.")
+    failures: list[ImageFailure] = Field(description="The images that can't get any, and why.")
+
+
+class StatisticsPause(_Received):
+    """Whether the work in the background rests."""
+
+    paused: StrictBool
 
 
 class AttributionHeader(_Sent):

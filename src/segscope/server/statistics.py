@@ -12,14 +12,16 @@ from pathlib import Path
 
 import torch
 
+from ..errors import SegscopeError
 from ..files import cache_folder
 from ..model import SegmentationModel
+from .findings import Finding, Findings, News
 from .gallery import Gallery, GalleryImage
 from .store import Row, Store, open_store
 from .summary import Summary
 from .work import Work
 
-__all__ = ["Overview", "Statistics", "fingerprint"]
+__all__ = ["Keys", "Overview", "Statistics", "fingerprint"]
 
 _SECONDS_TO_END = 5
 
@@ -32,14 +34,18 @@ class Overview:
     ----------
     total, done, failed : int
         Images that there are, that have numbers, and that can't get any.
-    rows : list of (str, Row)
-        For each image that is done its id and numbers, in the gallery's order.
+    running, paused : bool
+        Whether images are being worked on or looked at for changes, and whether a visitor has stopped that.
+    news : News
+        What the visitor doesn't know yet.
     """
 
     total: int
     done: int
     failed: int
-    rows: list[tuple[str, Row]]
+    running: bool
+    paused: bool
+    news: News
 
 
 class Statistics:
@@ -68,67 +74,130 @@ class Statistics:
         self._gallery = gallery
         self._work = work
         self._measure = measure
+        self._findings = Findings()
         self._lock = threading.Lock()
-        self._found: dict[str, tuple[str, Row | None]] = {}
+        self._closed = False
+        self._paused = False
+        # Ends the present pass over the images.
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def overview(self) -> Overview:
+    def overview(self, since: str = "", *, again: bool = False) -> Overview:
         """Return what is known by now, and see to it that the rest follows.
+
+        Parameters
+        ----------
+        since : str
+            The mark of earlier news, which aren't told again.
+        again : bool
+            Look whether files have changed; without earlier news that is done in any case.
 
         Returns
         -------
         Overview
             Its numbers grow from call to call until ``done + failed`` is ``total``.
         """
+        images = [image.id for image in self._gallery.images()]
+        known = self._findings.known(images)
+        if again or not since or len(known) < len(images):
+            self._begin()
+        # Asked before the findings are read: when it has ended, they are complete.
+        running = self._running()
+        news = self._findings.since(since, images)
+        known = self._findings.known(images)
+        done = sum(finding.row is not None for finding in known)
+        return Overview(len(images), done, len(known) - done, running, self._paused, news)
+
+    def pause(self) -> None:
+        """Stop the work after the present image, until it is resumed."""
         with self._lock:
-            if not self._stop.is_set() and (self._thread is None or not self._thread.is_alive()):
-                self._thread = threading.Thread(target=self._run, name="segscope statistics", daemon=True)
-                self._thread.start()
-            known = {image: row for image, (_, row) in self._found.items()}
-        images = self._gallery.images()
-        rows = [(image.id, row) for image in images if (row := known.get(image.id)) is not None]
-        failed = sum(image.id in known for image in images) - len(rows)
-        return Overview(len(images), len(rows), failed, rows)
+            self._paused = True
+            self._stop.set()
+
+    def resume(self) -> None:
+        """Go on where the work was stopped."""
+        with self._lock:
+            self._paused = False
+        self._begin()
 
     def close(self) -> None:
         """Stop the work; what is done is kept."""
+        self._closed = True
         self._stop.set()
         if self._thread is not None:
             self._thread.join(_SECONDS_TO_END)
 
-    def _run(self) -> None:
+    def _running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def _begin(self) -> None:
+        with self._lock:
+            # One that is being stopped ends first; who asks the next time begins another.
+            if self._closed or self._paused or self._running():
+                return
+            self._stop = threading.Event()
+            self._thread = threading.Thread(
+                target=self._run, args=(self._stop,), name="segscope statistics", daemon=True
+            )
+            self._thread.start()
+
+    def _run(self, stop: threading.Event) -> None:
         model = fingerprint(self._model)
         with open_store(cache_folder(), model) as store:
-            kept = store.load() if store else {}
-            versions = {image.id: f"{model} {_version(image)}" for image in self._gallery.images()}
-            for image in self._gallery.images():
-                version, row = kept.get(_key(image), ("", None))
-                if row is not None and version == versions.get(image.id):
-                    self._note(image, version, row)
-            for image in self._gallery.images():
-                if self._stop.is_set():
+            images = self._gallery.images()
+            keys = Keys()
+            versions = {image.id: f"{model} {_version(image)}" for image in images}
+            self._recall(images, keys, versions, store)
+            for image in images:
+                if stop.is_set():
                     return
-                version = versions.get(image.id, "")
-                if self._found.get(image.id, ("", None))[0] != version:
-                    self._work_out(image, version, store)
+                if self._findings.version(image.id) != versions[image.id]:
+                    self._work_out(image, versions[image.id], keys, store, stop)
 
-    def _work_out(self, image: GalleryImage, version: str, store: Store | None) -> None:
+    def _recall(self, images: list[GalleryImage], keys: Keys, versions: dict[str, str], store: Store | None) -> None:
+        """Take what was found in an earlier run and still holds."""
+        kept = store.load() if store else {}
+        for image in images:
+            version, row = kept.get(keys.of(image), ("", None))
+            current = version == versions[image.id] and self._findings.version(image.id) != version
+            if row is not None and current:
+                self._findings.note(image.id, Finding(version, row))
+
+    def _work_out(
+        self, image: GalleryImage, version: str, keys: Keys, store: Store | None, stop: threading.Event
+    ) -> None:
         try:
-            summary = self._work.in_background(lambda: self._measure(image), self._stop)
+            summary = self._work.in_background(lambda: self._measure(image), stop)
         except CancelledError:
             return
-        except Exception:  # noqa: BLE001  # whatever a network does with one image, the others get their numbers
-            self._note(image, version, None)
+        except SegscopeError as error:
+            self._findings.note(image.id, Finding(version, None, str(error)))
             return
-        row = _row(summary, has_truth=image.has_truth)
-        self._note(image, version, row)
+        except Exception as error:  # noqa: BLE001  # whatever a network does with one image, the others get their numbers
+            self._findings.note(image.id, Finding(version, None, f"The network failed: {type(error).__name__}."))
+            return
+        row = _row(summary)
+        self._findings.note(image.id, Finding(version, row))
         if store and isinstance(image.source, Path):
-            store.save(_key(image), version, row)
+            store.save(keys.of(image), version, row)
 
-    def _note(self, image: GalleryImage, version: str, row: Row | None) -> None:
-        with self._lock:
-            self._found[image.id] = (version, row)
+
+class Keys:
+    """What stands for each image's place in the store, whatever characters that is made of."""
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, bytes] = {}
+
+    def of(self, image: GalleryImage) -> str:
+        """Return the key of an image."""
+        if not isinstance(image.source, Path):
+            return image.id
+        folder = image.source.parent
+        # Resolving takes longer than all else, and most images are in one folder.
+        if folder not in self._folders:
+            self._folders[folder] = os.fsencode(folder.resolve())
+        place = self._folders[folder] + b"/" + os.fsencode(image.source.name)
+        return hashlib.blake2b(place, digest_size=16).hexdigest()
 
 
 def fingerprint(model: SegmentationModel) -> str:
@@ -152,16 +221,11 @@ def fingerprint(model: SegmentationModel) -> str:
     return digest.hexdigest()
 
 
-def _row(summary: Summary, *, has_truth: bool) -> Row:
-    iou = [result.iou for result in summary.classes] if has_truth else None
-    return Row(summary.confidence, [result.share for result in summary.classes], iou)
-
-
-def _key(image: GalleryImage) -> str:
-    """Return what stands for an image's place, whatever characters it is made of."""
-    if not isinstance(image.source, Path):
-        return image.id
-    return hashlib.blake2b(os.fsencode(image.source.resolve()), digest_size=16).hexdigest()
+def _row(summary: Summary) -> Row:
+    classes = summary.classes
+    truth = [result.true_share for result in classes if result.true_share is not None]
+    iou = [result.iou for result in classes] if truth else None
+    return Row(summary.confidence, [result.share for result in classes], iou, truth or None)
 
 
 def _version(image: GalleryImage) -> str:

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 __all__ = ["Row", "Store", "open_store"]
 
 # Another shape of the table gets another number.
-_FILE = "statistics-1.duckdb"
+_FILE = "statistics-2.duckdb"
+# It serves beside a network that needs the cores and the memory.
+_SETTINGS: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "memory_limit": "256MB"}
 _TABLE = """
 CREATE TABLE IF NOT EXISTS results (
     model TEXT, image TEXT, version TEXT,
-    confidence DOUBLE, shares DOUBLE[], iou DOUBLE[],
+    confidence DOUBLE, shares DOUBLE[], iou DOUBLE[], true_shares DOUBLE[],
     PRIMARY KEY (model, image)
 )
 """
@@ -35,11 +37,14 @@ class Row(NamedTuple):
         For each class, its share of the image's pixels.
     iou : list of (float or None), or None
         For each class, intersection over union with the true mask; None without a true mask.
+    true_shares : list of float, or None
+        For each class, the share of the image's pixels that truly are of it; None without a true mask.
     """
 
     confidence: float
     shares: list[float]
     iou: list[float | None] | None
+    true_shares: list[float] | None = None
 
 
 class Store:
@@ -60,9 +65,9 @@ class Store:
 
     def load(self) -> dict[str, tuple[str, Row]]:
         """Return the version and the result of every image that has one, by the image's key."""
-        query = "SELECT image, version, confidence, shares, iou FROM results WHERE model = ?"
+        query = "SELECT image, version, confidence, shares, iou, true_shares FROM results WHERE model = ?"
         found = self._connection.execute(query, [self._model]).fetchall()
-        return {image: (version, Row(confidence, shares, iou)) for image, version, confidence, shares, iou in found}
+        return {image: (version, Row(*numbers)) for image, version, *numbers in found}
 
     def save(self, image: str, version: str, row: Row) -> None:
         """Keep a result in place of an older one.
@@ -79,7 +84,7 @@ class Store:
         values = [self._model, image, version, *row]
         # A full disk costs no more than having to work it out again.
         with contextlib.suppress(duckdb.Error):
-            self._connection.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?)", values)
+            self._connection.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
 
 @contextmanager
@@ -104,6 +109,6 @@ def open_store(folder: Path, model: str) -> Iterator[Store | None]:
         store: Store | None = None
         with contextlib.suppress(OSError, duckdb.Error):
             folder.mkdir(parents=True, exist_ok=True)
-            connection = opened.enter_context(contextlib.closing(duckdb.connect(str(folder / _FILE))))
+            connection = opened.enter_context(contextlib.closing(duckdb.connect(folder / _FILE, config=_SETTINGS)))
             store = Store(connection, model)
         yield store

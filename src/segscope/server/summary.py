@@ -27,12 +27,15 @@ class ClassResult:
         Share of the image's pixels, 0..1.
     iou : float or None
         Intersection over union with the true mask, 0..1; None without a true mask, or where neither mask has the class.
+    true_share : float or None
+        Share of the image's pixels that truly are of the class, 0..1; None without a true mask.
     """
 
     index: int
     name: str
     share: float
     iou: float | None
+    true_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,13 @@ def summarize(prediction: Prediction) -> Summary:
     """
     names = prediction.model.classes
     counts = np.bincount(prediction.mask.ravel(), minlength=len(names))
-    ious = (
-        [None] * len(names)
-        if prediction.truth is None
-        else class_iou(prediction.truth, prediction.mask, classes=len(names))
-    )
+    ious: list[float | None] = [None] * len(names)
+    true_shares: list[float | None] = [None] * len(names)
+    if prediction.truth is not None:
+        ious = class_iou(prediction.truth, prediction.mask, classes=len(names))
+        true_shares = _shares(prediction.truth, classes=len(names))
     classes = tuple(
-        ClassResult(index, name, int(counts[index]) / prediction.mask.size, ious[index])
+        ClassResult(index, name, int(counts[index]) / prediction.mask.size, ious[index], true_shares[index])
         for index, name in enumerate(names)
     )
     confidence = float(prediction.probabilities.max(axis=0).mean(dtype=np.float64))
@@ -110,3 +113,8 @@ def class_iou(truth: NDArray[np.int32], mask: NDArray[np.int32], *, classes: int
     both = confusion.diagonal()
     either = confusion.sum(axis=0) + confusion.sum(axis=1) - both
     return [int(both[index]) / int(either[index]) if either[index] else None for index in range(classes)]
+
+
+def _shares(truth: NDArray[np.int32], *, classes: int) -> list[float | None]:
+    known = truth[(truth >= 0) & (truth < classes)]
+    return [int(count) / truth.size for count in np.bincount(known, minlength=classes)]

@@ -1,7 +1,7 @@
 /** The server's routes, each one function; every failure is an ApiError. */
 
 import { parseNpy, type NpyArray } from "./npy";
-import type { AttributionHeader, AttributionRequest, ErrorBody, ImageList, ImageRecord, LayersHeader, LayersRequest, Model, NetworkGraph, Prediction } from "./types";
+import type { AttributionHeader, AttributionRequest, ErrorBody, ImageList, ImageRecord, LayersHeader, LayersRequest, Model, NetworkGraph, Prediction, Statistics } from "./types";
 
 export class ApiError extends Error {
   readonly code: string;
@@ -86,6 +86,23 @@ export function getSuperpixels(id: string, count: number, signal: AbortSignal): 
 
 export function thumbnailAddress(id: string): string {
   return imageAddress(id, "thumbnail");
+}
+
+export async function getThumbnail(id: string, signal: AbortSignal): Promise<Blob> {
+  return (await request(thumbnailAddress(id), { signal })).blob();
+}
+
+/** The numbers of all images, or those that came after an earlier answer's mark; the server looks again whether files have changed. */
+export function getStatistics(since: string, again: boolean, signal: AbortSignal): Promise<Statistics> {
+  const query = new URLSearchParams({ ...(since && { since }), ...(again && { again: "true" }) }).toString();
+  return getJson(`${ROOT}/statistics${query && `?${query}`}`, signal);
+}
+
+/** Have the server stop measuring images, or go on. */
+export async function putStatistics(paused: boolean, signal: AbortSignal): Promise<Statistics> {
+  const headers = { "Content-Type": "application/json" };
+  const response = await request(`${ROOT}/statistics`, { method: "PUT", headers, body: JSON.stringify({ paused }), signal });
+  return (await response.json()) as Statistics;
 }
 
 /** The image as it is shown, EXIF rotation applied. */

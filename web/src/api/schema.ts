@@ -240,7 +240,11 @@ export interface paths {
          * @description Return what is known by now of every image; the first call has the rest worked out in the background.
          */
         get: operations["get_statistics_api_statistics_get"];
-        put?: never;
+        /**
+         * Let the work in the background rest, or go on
+         * @description Stop working out numbers, for all visitors, or go on where it was stopped; nothing found is lost.
+         */
+        put: operations["put_statistics_api_statistics_put"];
         post?: never;
         delete?: never;
         options?: never;
@@ -469,6 +473,16 @@ export interface components {
             kind: "everywhere";
         };
         /**
+         * ImageFailure
+         * @description An image that can't get any numbers.
+         */
+        ImageFailure: {
+            /** Id */
+            id: string;
+            /** Message */
+            message: string;
+        };
+        /**
          * ImageList
          * @description All images, and the files that can't be used.
          */
@@ -509,7 +523,7 @@ export interface components {
         };
         /**
          * ImageStatistics
-         * @description An image in numbers.
+         * @description An image in numbers, each rounded to six digits behind the point.
          */
         ImageStatistics: {
             /**
@@ -534,6 +548,11 @@ export interface components {
              * @description For each class, its share of the image's pixels.
              */
             shares: number[];
+            /**
+             * True Shares
+             * @description For each class, the share of the image's pixels that truly are of it; null without a true mask.
+             */
+            true_shares: number[] | null;
         };
         /**
          * LayerDescription
@@ -850,7 +869,7 @@ export interface components {
         };
         /**
          * StatisticsOverview
-         * @description All images in numbers, as far as they are known; ask again until done + failed is total.
+         * @description All images in numbers, as far as they are known; ask again while it is running.
          */
         StatisticsOverview: {
             /** Done */
@@ -858,12 +877,45 @@ export interface components {
             /** Failed */
             failed: number;
             /**
+             * Failures
+             * @description The images that can't get any, and why.
+             */
+            failures: components["schemas"]["ImageFailure"][];
+            /**
+             * Mark
+             * @description What to ask with, to be told only what comes after this answer.
+             */
+            mark: string;
+            /**
+             * Paused
+             * @description Whether a visitor has stopped that.
+             */
+            paused: boolean;
+            /**
              * Rows
              * @description Of the images that are done, in the order of the list of images.
              */
             rows: components["schemas"]["ImageStatistics"][];
+            /**
+             * Running
+             * @description Whether images are being worked on, or looked at for changes.
+             */
+            running: boolean;
             /** Total */
             total: number;
+            /**
+             * Whole
+             * @description Whether this answer takes the place of all earlier ones.
+             */
+            whole: boolean;
+        };
+        /**
+         * StatisticsPause
+         * @description Whether the work in the background rests.
+         */
+        StatisticsPause: {
+            /** Paused */
+            paused: boolean;
         };
         /**
          * SuperpixelRegion
@@ -1421,12 +1473,59 @@ export interface operations {
     };
     get_statistics_api_statistics_get: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The mark of an earlier answer: only what is new is told. */
+                since?: string;
+                /** @description Look whether files have changed since they were measured. */
+                again?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatisticsOverview"];
+                };
+            };
+            /** @description A fault of the request; the message says what to do. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A fault of the server. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    put_statistics_api_statistics_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StatisticsPause"];
+            };
+        };
         responses: {
             /** @description Successful Response */
             200: {

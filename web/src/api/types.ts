@@ -22,4 +22,7 @@ export type NetworkGraph = Schemas["NetworkGraph"];
 export type LayersRequest = Required<Schemas["LayersRequest"]>;
 export type LayersHeader = Schemas["LayersHeader"];
 export type LayerMap = Schemas["LayerMap"];
+export type ImageStatistics = Schemas["ImageStatistics"];
+export type ImageFailure = Schemas["ImageFailure"];
+export type Statistics = Schemas["StatisticsOverview"];
 export type ErrorBody = Schemas["ErrorBody"];

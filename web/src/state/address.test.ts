@@ -21,6 +21,20 @@ const full: Choice = {
   diverging: "purple-orange",
   bound: 4.3e-5,
   view: { zoom: 2.5, row: 100.25, column: 40.5 },
+  list: {
+    sort: "iou.ring & co: 1..2",
+    descending: true,
+    name: "a=b",
+    mask: "without",
+    predicted: "cap",
+    truth: "sti pe",
+    ranges: [
+      { number: "iou.ring & co: 1..2", low: 0.25, high: null },
+      { number: "share.cap", low: null, high: 0.5 },
+      { number: "confidence", low: 0.1, high: 0.9 },
+    ],
+    plot: { x: "confidence", y: "iou.cap" },
+  },
 };
 
 describe("address", () => {

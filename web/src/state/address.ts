@@ -3,6 +3,7 @@
 import type { ParameterValue } from "../api/types";
 import { DIVERGING, SEQUENTIAL } from "../colour/maps";
 import type { View } from "../geometry/view";
+import { decodeList, encodeList } from "./listChoice";
 import { decodeRegion, encodeRegion } from "./regionText";
 import { TOOLS, toolOf } from "./tools";
 import { INITIAL, SCORES, SHOWN_MAPS, SHOWN_MASKS, type Choice } from "./choice";
@@ -51,6 +52,7 @@ export function encodeChoice(choice: Choice): string {
   if (choice.opacity !== INITIAL.opacity) query.set("opacity", round(choice.opacity));
   if (choice.bound !== null) query.set("bound", round(choice.bound));
   if (choice.view !== null) query.set("view", [choice.view.zoom, choice.view.row, choice.view.column].map(round).join(","));
+  encodeList(query, choice.list);
   // Commas, colons and semicolons are legal there, and a link that can be read is worth more than a strict one.
   return query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":").replaceAll("%3B", ";");
 }
@@ -79,5 +81,6 @@ export function decodeChoice(text: string): Choice {
     diverging: oneOf(query.get("diverging"), DIVERGING, INITIAL.diverging),
     bound: decodeAmount(query.get("bound"), Infinity),
     view: decodeView(query.get("view") ?? ""),
+    list: decodeList(query),
   };
 }

@@ -4,6 +4,7 @@ import type { ParameterValue } from "../api/types";
 import type { DivergingName, SequentialName } from "../colour/maps";
 import type { Region } from "../geometry/region";
 import type { View } from "../geometry/view";
+import { INITIAL_LIST, type ListChoice } from "./listChoice";
 import type { Tool } from "./tools";
 
 export const SHOWN_MASKS = ["prediction", "truth", "errors"] as const;
@@ -39,6 +40,8 @@ export interface Choice {
   bound: number | null;
   /** null: the whole image. */
   view: View | null;
+  /** How the list of images is sorted and filtered. */
+  list: ListChoice;
 }
 
 export const INITIAL: Choice = {
@@ -59,4 +62,5 @@ export const INITIAL: Choice = {
   diverging: "blue-red",
   bound: null,
   view: null,
+  list: INITIAL_LIST,
 };

@@ -39,6 +39,9 @@ export class Explorer {
   readonly attribution = new Resource<AttributionAnswer>();
   readonly live = new Latest<LiveAnswer>();
 
+  /** The images in the order in which the list shows them. */
+  order: () => readonly ImageRecord[] = () => this.images;
+
   /** Those of the last prediction, so that the list of layers stays while the next one is on its way. */
   #layers = $state.raw<readonly Layer[]>([]);
   #defaultLayer = $state("");
@@ -226,7 +229,7 @@ export class Explorer {
   }
 
   stepImage(step: 1 | -1): void {
-    const image = neighbour(this.images, this.image, step);
+    const image = neighbour(this.order(), this.image, step);
     if (image !== null) this.selectImage(image);
   }
 
