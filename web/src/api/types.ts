@@ -22,4 +22,5 @@ export type NetworkGraph = Schemas["NetworkGraph"];
 export type LayersRequest = Required<Schemas["LayersRequest"]>;
 export type LayersHeader = Schemas["LayersHeader"];
 export type LayerMap = Schemas["LayerMap"];
+export type Script = Schemas["Script"];
 export type ErrorBody = Schemas["ErrorBody"];
