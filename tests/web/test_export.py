@@ -129,6 +129,7 @@ def test_numbers_are_those_of_the_map(page: Any, tmp_path: Path) -> None:
     open_export(page)
     path = save(page, "export-npz", tmp_path)
     assert path.suffix == ".npz"
+    assert text(page, "export-said") == f"Saved {path.name}."
     with np.load(path, allow_pickle=False) as numbers:
         np.testing.assert_array_equal(numbers["values"], shown_map(page))
         provenance = json.loads(str(numbers["provenance"]))

@@ -10,6 +10,8 @@ import { Resource } from "./resource.svelte";
 export class Exporting {
   readonly #explorer: Explorer;
   open = $state(false);
+  /** What was saved last, to be read aloud. */
+  said = $state("");
   readonly script = new Resource<Script>();
   readonly archive = new Resource<Blob>();
   /** The question whose numbers are to be saved as soon as they are here. */
@@ -24,6 +26,11 @@ export class Exporting {
     this.#explorer = explorer;
   }
 
+  show(): void {
+    this.said = "";
+    this.open = true;
+  }
+
   /** Fetch whatever the open dialog shows. Call it while a component is being set up. */
   start(): void {
     $effect(() => {
@@ -35,7 +42,9 @@ export class Exporting {
       const blob = this.archive.of(this.key);
       if (blob === null || this.#awaited === null || this.#awaited !== this.key) return;
       this.#awaited = null;
-      saveFile(blob, this.fileName("npz"));
+      const name = this.fileName("npz");
+      saveFile(blob, name);
+      this.said = `Saved ${name}.`;
     });
   }
 

@@ -15,7 +15,7 @@ import { MASK_TITLES, paintMap, paintMask, shownColours, shownMask } from "../pi
 /** Longest side of an embedded picture, in pixels. */
 const MOST_PIXELS = 1600;
 /** An outline of more lines would be larger than all pictures together. */
-const MOST_LINES = 50_000;
+const MOST_LINES = 20_000;
 const MOST_CLASSES = 40;
 
 export interface MadeFigure {
