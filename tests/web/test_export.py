@@ -138,6 +138,20 @@ def test_numbers_are_those_of_the_map(page: Any, tmp_path: Path) -> None:
     assert (provenance["class"], provenance["layer"]) == (asked["class"], asked["layer"])
 
 
+def test_numbers_that_take_long_can_be_cancelled(page: Any, console: Console) -> None:
+    waiting: list[Any] = []
+    page.route("**/archive", lambda route: waiting.append(route))
+    open_export(page)
+    by_id(page, "export-npz").click()
+    by_id(page, "export-npz-cancel").wait_for()
+    assert page.locator('[data-testid="export"] [role=progressbar]').is_visible()
+    by_id(page, "export-npz-cancel").click()
+    by_id(page, "export-npz-cancel").wait_for(state="hidden")
+    assert by_id(page, "export-npz").is_enabled()
+    assert by_id(page, "export-npz-problem").count() == 0
+    waiting[0].abort()
+
+
 def test_python_lines_make_the_map_again(page: Any, farm: Path, tmp_path: Path) -> None:
     ask(page, lambda: by_id(page, "class-barn").click())
     ask(page, lambda: by_id(page, "region").select_option("box"))
