@@ -86,6 +86,7 @@ ATTRIBUTES = {
         "mask",
         "logits",
         "probabilities",
+        "confidence",
         "truth",
         "layers",
         "default_layer",
