@@ -1,7 +1,7 @@
 /** The server's routes, each one function; every failure is an ApiError. */
 
 import { parseNpy, type NpyArray } from "./npy";
-import type { AttributionHeader, AttributionRequest, ErrorBody, ImageList, ImageRecord, LayersHeader, LayersRequest, Model, NetworkGraph, Prediction } from "./types";
+import type { AttributionHeader, AttributionRequest, ErrorBody, ImageList, ImageRecord, LayersHeader, LayersRequest, Model, NetworkGraph, Prediction, SamenessFinding } from "./types";
 
 export class ApiError extends Error {
   readonly code: string;
@@ -79,6 +79,11 @@ export function getTruth(id: string, signal: AbortSignal): Promise<NpyArray> {
   return getArray(imageAddress(id, "truth"), signal);
 }
 
+/** Probability of each pixel's predicted class, H×W bytes: 255 is 1. */
+export function getConfidence(id: string, signal: AbortSignal): Promise<NpyArray> {
+  return getArray(imageAddress(id, "confidence"), signal);
+}
+
 /** The number of each pixel's superpixel, H×W. */
 export function getSuperpixels(id: string, count: number, signal: AbortSignal): Promise<NpyArray> {
   return getArray(`${imageAddress(id, "superpixels")}?count=${count}`, signal);
@@ -114,6 +119,13 @@ async function postQuestion<T>(address: string, body: AttributionRequest | Layer
 
 export function getAttribution(id: string, body: AttributionRequest, signal: AbortSignal): Promise<AttributionAnswer> {
   return postQuestion(imageAddress(id, "attribution"), body, "X-Segscope-Attribution", signal);
+}
+
+/** Whether every region would get the same map, and what tells regions apart where it does. */
+export async function getSameness(id: string, body: AttributionRequest, signal: AbortSignal): Promise<SamenessFinding> {
+  const headers = { "Content-Type": "application/json" };
+  const response = await request(imageAddress(id, "sameness"), { method: "POST", headers, body: JSON.stringify(body), signal });
+  return (await response.json()) as SamenessFinding;
 }
 
 /** The layers that an image went through, the input first, and which one feeds which. */
