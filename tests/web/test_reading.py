@@ -213,4 +213,4 @@ def test_what_a_relu_cut_off_is_a_click_away(open_link: Callable[[str], Any]) ->
     sent = ask(page, lambda: by_id(page, "importance-signed").click())
     assert sent["parameters"] == {"relu": False}
     assert by_id(page, "importance-zero").count() == 0
-    assert "all of it is negative" in text(page, "negative-share")
+    assert "none, all is negative" in text(page, "negative-share")
