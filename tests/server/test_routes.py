@@ -24,10 +24,12 @@ OPERATIONS: dict[tuple[str, str], tuple[dict[str, Any], int, dict[str, Any] | No
     ("GET", "/api/images/{image_id}/thumbnail"): ({}, 200, {}),
     ("GET", "/api/images/{image_id}/prediction"): ({}, 200, {}),
     ("GET", "/api/images/{image_id}/mask"): ({}, 200, {}),
+    ("GET", "/api/images/{image_id}/confidence"): ({}, 200, {}),
     ("GET", "/api/images/{image_id}/truth"): ({}, 200, {}),
     ("GET", "/api/images/{image_id}/superpixels"): ({}, 200, {}),
     ("GET", "/api/images/{image_id}/graph"): ({}, 200, {}),
     ("POST", "/api/images/{image_id}/attribution"): ({"json": QUESTION}, 200, {"json": QUESTION}),
+    ("POST", "/api/images/{image_id}/sameness"): ({"json": QUESTION}, 200, {"json": QUESTION}),
     ("POST", "/api/images/{image_id}/layers"): ({"json": QUESTION}, 200, {"json": QUESTION}),
 }
 # Its answer grows from one request to the next.
