@@ -3,6 +3,7 @@
 import type { ParameterValue } from "../api/types";
 import { DIVERGING, SEQUENTIAL } from "../colour/maps";
 import type { View } from "../geometry/view";
+import { decodeCompare, decodeValue, encodeCompare } from "./compareText";
 import { decodeRegion, encodeRegion } from "./regionText";
 import { TOOLS, toolOf } from "./tools";
 import { INITIAL, SCORES, SHOWN_MAPS, SHOWN_MASKS, type Choice } from "./choice";
@@ -20,10 +21,6 @@ function decodeView(text: string): View | null {
   return valid ? { zoom, row, column } : null;
 }
 
-function decodeValue(text: string): ParameterValue {
-  if (text === "true" || text === "false") return text === "true";
-  return text !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
-}
 
 function oneOf<T extends string>(text: string | null, allowed: readonly T[], otherwise: T): T {
   return allowed.find((candidate) => candidate === text) ?? otherwise;
@@ -51,8 +48,9 @@ export function encodeChoice(choice: Choice): string {
   if (choice.opacity !== INITIAL.opacity) query.set("opacity", round(choice.opacity));
   if (choice.bound !== null) query.set("bound", round(choice.bound));
   if (choice.view !== null) query.set("view", [choice.view.zoom, choice.view.row, choice.view.column].map(round).join(","));
-  // Commas, colons and semicolons are legal there, and a link that can be read is worth more than a strict one.
-  return query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":").replaceAll("%3B", ";");
+  encodeCompare(query, choice.compare);
+  // These marks are legal there, and a link that can be read is worth more than a strict one.
+  return query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":").replaceAll("%3B", ";").replaceAll("%7E", "~");
 }
 
 export function decodeChoice(text: string): Choice {
@@ -79,5 +77,6 @@ export function decodeChoice(text: string): Choice {
     diverging: oneOf(query.get("diverging"), DIVERGING, INITIAL.diverging),
     bound: decodeAmount(query.get("bound"), Infinity),
     view: decodeView(query.get("view") ?? ""),
+    compare: decodeCompare(query),
   };
 }

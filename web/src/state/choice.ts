@@ -4,6 +4,7 @@ import type { ParameterValue } from "../api/types";
 import type { DivergingName, SequentialName } from "../colour/maps";
 import type { Region } from "../geometry/region";
 import type { View } from "../geometry/view";
+import { INITIAL_COMPARE, type CompareChoice } from "./compareChoice";
 import type { Tool } from "./tools";
 
 export const SHOWN_MASKS = ["prediction", "truth", "errors"] as const;
@@ -39,6 +40,7 @@ export interface Choice {
   bound: number | null;
   /** null: the whole image. */
   view: View | null;
+  compare: CompareChoice;
 }
 
 export const INITIAL: Choice = {
@@ -59,4 +61,5 @@ export const INITIAL: Choice = {
   diverging: "blue-red",
   bound: null,
   view: null,
+  compare: INITIAL_COMPARE,
 };
