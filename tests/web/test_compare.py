@@ -29,6 +29,17 @@ def count_requests(page: Any, resource: str) -> list[str]:
     return asked
 
 
+def hold(page: Any, pattern: str) -> list[Any]:
+    """Leave requests unanswered, and return a list that grows with each."""
+    held: list[Any] = []
+
+    def keep(route: Any) -> None:
+        held.append(route)
+
+    page.route(pattern, keep)
+    return held
+
+
 def show(page: Any, view: str) -> None:
     page.get_by_test_id(f"compare-{view}").click()
     page.get_by_test_id("compare").scroll_into_view_if_needed()
@@ -332,8 +343,7 @@ def test_grid_scales_and_axes_are_chosen_and_kept_in_the_link(page: Any, new_pag
 
 
 def test_grid_can_be_cancelled_and_taken_up_again(page: Any) -> None:
-    held: list[Any] = []
-    page.route("**/layers", held.append)
+    hold(page, "**/layers")
     show(page, "grid")
     page.get_by_test_id("grid-cancel").click()
     assert page.locator('[data-testid="map-grid"] [data-state="none"]').count() == len(ROWS) * len(COLUMNS)
@@ -345,8 +355,7 @@ def test_grid_can_be_cancelled_and_taken_up_again(page: Any) -> None:
 def test_grid_waits_for_the_main_map_and_drops_what_is_superseded(page: Any) -> None:
     show(page, "grid")
     wait_for_grid(page)
-    held: list[Any] = []
-    page.route("**/attribution", held.append)
+    held = hold(page, "**/attribution")
     asked = count_requests(page, "layers")
     page.keyboard.press("w")
     page.wait_for_timeout(500)
