@@ -130,6 +130,16 @@ def test_pin_is_taken_off_by_the_same_key(page: Any) -> None:
     assert page.get_by_test_id("pins-count").count() == 0
 
 
+def test_going_back_takes_back_a_pin(page: Any) -> None:
+    wait_for_address(page, "layer=relu")
+    page.keyboard.press("c")
+    wait_for_address(page, "pin=")
+    page.go_back()
+    page.wait_for_function("() => document.querySelector('[data-testid=pins-count]') === null")
+    page.go_forward()
+    page.get_by_test_id("pins-count").wait_for()
+
+
 def test_pins_share_a_scale_where_wanted_and_say_its_range(page: Any) -> None:
     pin_two(page)
     page.get_by_test_id("compare").scroll_into_view_if_needed()
@@ -362,8 +372,8 @@ def test_grid_waits_for_the_main_map_and_drops_what_is_superseded(page: Any) -> 
     assert len(held) == 1
     assert asked == []
     assert page.locator('[data-testid="map-grid"] [data-state="waiting"]').count() == len(ROWS) * len(COLUMNS)
-    page.unroute("**/attribution")
     held[0].continue_()
+    page.unroute("**/attribution")
     wait_for_grid(page)
     regions = [body["region"]["kind"] for body in map(json.loads, asked) if body["size"] == 80]
     assert regions == ["everywhere"] * len(ROWS)
