@@ -36,6 +36,17 @@ const full: Choice = {
     ],
     plot: { x: "confidence", y: "iou.cap" },
   },
+  compare: {
+    view: "grid",
+    scale: "row",
+    pins: [
+      { image: "m~1%", class: "cap", against: null, layer: "block5_conv3", method: "grad-cam", parameters: {}, score: "logit", region: { kind: "predicted" } },
+      { image: "b", class: "a.b", against: "x", layer: "l.0.c", method: "m", parameters: { relu: false, sigma: 0.5 }, score: "probability", region: { kind: "segment", row: 3, column: 4 } },
+    ],
+    beside: "psp_level1_conv",
+    rows: ["cap", "a~b"],
+    columns: ["block1.conv", "%7E"],
+  },
 };
 
 describe("address", () => {

@@ -4,6 +4,7 @@ import type { ParameterValue } from "../api/types";
 import { DIVERGING, SEQUENTIAL } from "../colour/maps";
 import type { View } from "../geometry/view";
 import { decodeList, encodeList } from "./listChoice";
+import { decodeCompare, decodeValue, encodeCompare } from "./compareText";
 import { decodeRegion, encodeRegion } from "./regionText";
 import { TOOLS, toolOf } from "./tools";
 import { INITIAL, MOST_HIDDEN, SCORES, SHOWN_MAPS, SHOWN_MASKS, type Choice } from "./choice";
@@ -21,10 +22,6 @@ function decodeView(text: string): View | null {
   return valid ? { zoom, row, column } : null;
 }
 
-function decodeValue(text: string): ParameterValue {
-  if (text === "true" || text === "false") return text === "true";
-  return text !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
-}
 
 function oneOf<T extends string>(text: string | null, allowed: readonly T[], otherwise: T): T {
   return allowed.find((candidate) => candidate === text) ?? otherwise;
@@ -54,8 +51,9 @@ export function encodeChoice(choice: Choice): string {
   if (choice.threshold !== INITIAL.threshold) query.set("threshold", round(choice.threshold));
   if (choice.view !== null) query.set("view", [choice.view.zoom, choice.view.row, choice.view.column].map(round).join(","));
   encodeList(query, choice.list);
-  // Commas, colons and semicolons are legal there, and a link that can be read is worth more than a strict one.
-  return query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":").replaceAll("%3B", ";");
+  encodeCompare(query, choice.compare);
+  // These marks are legal there, and a link that can be read is worth more than a strict one.
+  return query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":").replaceAll("%3B", ";").replaceAll("%7E", "~");
 }
 
 export function decodeChoice(text: string): Choice {
@@ -84,5 +82,6 @@ export function decodeChoice(text: string): Choice {
     threshold: decodeAmount(query.get("threshold"), MOST_HIDDEN) ?? INITIAL.threshold,
     view: decodeView(query.get("view") ?? ""),
     list: decodeList(query),
+    compare: decodeCompare(query),
   };
 }

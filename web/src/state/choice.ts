@@ -5,6 +5,7 @@ import type { DivergingName, SequentialName } from "../colour/maps";
 import type { Region } from "../geometry/region";
 import type { View } from "../geometry/view";
 import { INITIAL_LIST, type ListChoice } from "./listChoice";
+import { INITIAL_COMPARE, type CompareChoice } from "./compareChoice";
 import type { Tool } from "./tools";
 
 export const SHOWN_MASKS = ["prediction", "truth", "errors"] as const;
@@ -47,6 +48,7 @@ export interface Choice {
   view: View | null;
   /** How the list of images is sorted and filtered. */
   list: ListChoice;
+  compare: CompareChoice;
 }
 
 export const INITIAL: Choice = {
@@ -69,4 +71,5 @@ export const INITIAL: Choice = {
   threshold: 0,
   view: null,
   list: INITIAL_LIST,
+  compare: INITIAL_COMPARE,
 };

@@ -14,6 +14,7 @@ describe("commandFor", () => {
     expect(press("P")).toEqual({ do: "tool", tool: "pixel" });
     expect(press("l")).toEqual({ do: "tool", tool: "lasso" });
     expect(press(" ")).toEqual({ do: "hide" });
+    expect(press("C")).toEqual({ do: "pin" });
     expect(press("?")).toEqual({ do: "help" });
     expect(press("q")).toBeNull();
   });

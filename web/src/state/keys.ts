@@ -14,6 +14,7 @@ export type Command =
   | { do: "redo" }
   | { do: "clear" }
   | { do: "live" }
+  | { do: "pin" }
   | { do: "zoom"; factor: number }
   | { do: "fit" }
   | { do: "hide" }
@@ -49,6 +50,7 @@ const PLAIN: Readonly<Record<string, Command>> = {
   Delete: { do: "clear" },
   Backspace: { do: "clear" },
   v: { do: "live" },
+  c: { do: "pin" },
   "+": { do: "zoom", factor: 1.5 },
   "=": { do: "zoom", factor: 1.5 },
   "-": { do: "zoom", factor: 1 / 1.5 },
@@ -94,6 +96,7 @@ export const HELP: readonly (readonly [keys: string, meaning: string])[] = [
   ["Ctrl Z", "Undo a change of the region; with Shift, redo"],
   ["Delete", "Clear the region: back to the predicted pixels"],
   ["V", "Live: explain what is under the pointer as it moves"],
+  ["C", "Pin the map to compare it with others; again, take the pin off"],
   ["Space", "Hold to see the image without the importance map"],
   ["+  −  0", "Zoom in, zoom out, fit"],
   ["?", "This help"],

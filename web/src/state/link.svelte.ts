@@ -7,8 +7,8 @@ const DELAY = 150;
 
 /** Steps that the browser's back button takes back; all else only renews the present entry. */
 function step(choice: Choice): string {
-  const { image, class: name, against, layer, method, region } = choice;
-  return JSON.stringify([image, name, against, layer, method, region]);
+  const { image, class: name, against, layer, method, region, compare } = choice;
+  return JSON.stringify([image, name, against, layer, method, region, compare.pins]);
 }
 
 function isComplete(choice: Choice): boolean {

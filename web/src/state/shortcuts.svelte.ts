@@ -1,3 +1,4 @@
+import type { CompareState } from "./compare.svelte";
 import type { Explorer } from "./explorer.svelte";
 import { commandFor, type Command, type Focus } from "./keys";
 import type { Viewer } from "./viewer.svelte";
@@ -12,7 +13,7 @@ export function focusOf(element: Element | null): Focus {
   return element.matches("[role=listbox]") ? "list" : "page";
 }
 
-function run(command: Command, explorer: Explorer, viewer: Viewer, help: () => void): void {
+function run(command: Command, explorer: Explorer, viewer: Viewer, compare: CompareState, help: () => void): void {
   switch (command.do) {
     case "class": {
       const entry = explorer.classes[command.position];
@@ -39,6 +40,8 @@ function run(command: Command, explorer: Explorer, viewer: Viewer, help: () => v
       return explorer.clearRegion();
     case "live":
       return explorer.toggleLive();
+    case "pin":
+      return compare.togglePin();
     case "zoom":
       return viewer.zoom(command.factor);
     case "fit":
@@ -52,7 +55,7 @@ function run(command: Command, explorer: Explorer, viewer: Viewer, help: () => v
 }
 
 /** Obey the page's keys. Call it while a component is being set up. */
-export function listenToKeys(explorer: Explorer, viewer: Viewer, help: () => void): void {
+export function listenToKeys(explorer: Explorer, viewer: Viewer, compare: CompareState, help: () => void): void {
   $effect(() => {
     const down = (event: KeyboardEvent): void => {
       if (event.defaultPrevented || document.querySelector("dialog[open]") !== null) return;
@@ -60,7 +63,7 @@ export function listenToKeys(explorer: Explorer, viewer: Viewer, help: () => voi
       if (command === null) return;
       // Space and arrows would also scroll the page.
       event.preventDefault();
-      if (command.do !== "hide" || !event.repeat) run(command, explorer, viewer, help);
+      if (command.do !== "hide" || !event.repeat) run(command, explorer, viewer, compare, help);
     };
     const up = (event: KeyboardEvent): void => {
       if (event.key === " ") viewer.hidden = false;

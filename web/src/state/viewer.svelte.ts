@@ -3,15 +3,18 @@ import { clampView, fittedView, frameOf, nearestPixel, panBy, reveal, zoomAt, ty
 import type { Explorer } from "./explorer.svelte";
 import { Pen } from "./pen.svelte";
 
+/** What holds for all pictures, whatever their size. */
+class Pointing {
+  crosshair = $state.raw<Pixel | null>(null);
+  byKeys = $state(false);
+  hidden = $state(false);
+}
+
 /** What the three pictures share: zoom, centre, crosshair, and the pen that draws regions. */
 export class Viewer {
   readonly #explorer: Explorer;
+  readonly #pointing: Pointing;
   viewport = $state.raw<Size>({ width: 1, height: 1 });
-  crosshair = $state.raw<Pixel | null>(null);
-  /** True where the crosshair was moved by keys: only then is it read aloud. */
-  byKeys = $state(false);
-  /** True while the importance map is held back to see the image. */
-  hidden = $state(false);
   readonly pen: Pen;
 
   readonly view = $derived.by<View | null>(() => {
@@ -24,9 +27,29 @@ export class Viewer {
   });
   readonly percent = $derived(Math.round((this.view?.zoom ?? 1) * 100));
 
-  constructor(explorer: Explorer) {
+  /** With another viewer, it serves pictures of another size that are linked to that one's. */
+  constructor(explorer: Explorer, linked: Viewer | null = null) {
     this.#explorer = explorer;
-    this.pen = new Pen(explorer);
+    this.#pointing = linked ? linked.#pointing : new Pointing();
+    this.pen = linked?.pen ?? new Pen(explorer);
+  }
+
+  get crosshair(): Pixel | null {
+    return this.#pointing.crosshair;
+  }
+
+  /** True where the crosshair was moved by keys: only then is it read aloud. */
+  get byKeys(): boolean {
+    return this.#pointing.byKeys;
+  }
+
+  /** True while the importance map is held back to see the image. */
+  get hidden(): boolean {
+    return this.#pointing.hidden;
+  }
+
+  set hidden(hidden: boolean) {
+    this.#pointing.hidden = hidden;
   }
 
   /** Zoom about a point of the viewport, or about its middle. */
@@ -45,7 +68,7 @@ export class Viewer {
   }
 
   point(pixel: Pixel | null): void {
-    this.byKeys = false;
+    this.#pointing.byKeys = false;
     this.#cross(pixel);
   }
 
@@ -55,13 +78,13 @@ export class Viewer {
     if (!size || !this.view) return;
     const from = this.crosshair;
     const to = from ? nearestPixel(size, from.row + rows, from.column + columns) : nearestPixel(size, this.view.row, this.view.column);
-    this.byKeys = true;
+    this.#pointing.byKeys = true;
     this.#cross(to);
     if (this.view.zoom > 1) this.#show(reveal(this.view, size, this.viewport, to));
   }
 
   #cross(pixel: Pixel | null): void {
-    this.crosshair = pixel;
+    this.#pointing.crosshair = pixel;
     this.#explorer.pointer = pixel;
     if (pixel !== null) this.pen.hover(pixel);
   }

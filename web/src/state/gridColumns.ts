@@ -1,0 +1,24 @@
+/** Which layers a grid shows where none were chosen. */
+
+import type { Layer } from "../api/types";
+
+/** More columns than this don't fit beside each other. */
+const MOST = 10;
+
+/** About `count` entries spread evenly, both ends among them. */
+function spread<T>(entries: readonly T[], count: number): T[] {
+  if (entries.length <= count) return [...entries];
+  return Array.from({ length: count }, (_, i) => entries[Math.round((i * (entries.length - 1)) / (count - 1))]!);
+}
+
+/** The last layer of each size, which is where a stage of the network ends, and the one that questions are asked at first. */
+export function spreadLayers(layers: readonly Layer[], usual: string): string[] {
+  const ends = layers.filter((layer, i) => {
+    const next = layers[i + 1];
+    return next === undefined || next.height !== layer.height || next.width !== layer.width;
+  });
+  // A network of one size throughout has no stages to tell apart.
+  const pool = ends.length > 2 ? ends : layers;
+  const chosen = new Set(spread(pool.map(({ name }) => name), MOST - 1));
+  return layers.map(({ name }) => name).filter((name) => chosen.has(name) || name === usual);
+}
