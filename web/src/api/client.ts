@@ -1,7 +1,8 @@
 /** The server's routes, each one function; every failure is an ApiError. */
 
 import { parseNpy, type NpyArray } from "./npy";
-import type { AttributionHeader, AttributionRequest, ErrorBody, ImageList, ImageRecord, LayersHeader, LayersRequest, Model, NetworkGraph, Prediction } from "./types";
+import { parseNpz } from "./npz";
+import type { AttributionHeader, AttributionRequest, ErrorBody, ImageList, ImageRecord, LayersDescription, LayersRequest, Model, NetworkGraph, Prediction } from "./types";
 
 export class ApiError extends Error {
   readonly code: string;
@@ -99,21 +100,15 @@ export interface AttributionAnswer {
   values: NpyArray;
 }
 
-/** Ask for arrays that a header describes. */
-async function postQuestion<T>(address: string, body: AttributionRequest | LayersRequest, header: string, signal: AbortSignal): Promise<{ header: T; values: NpyArray }> {
-  const response = await request(address, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-    signal,
-  });
-  const described = response.headers.get(header);
-  if (described === null) throw new ApiError("unexpected-answer", "The server sent a map without saying where it came from.", response.status);
-  return { header: JSON.parse(described) as T, values: parseNpy(await response.arrayBuffer()) };
+function postJson(address: string, body: AttributionRequest | LayersRequest, signal: AbortSignal): Promise<Response> {
+  return request(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal });
 }
 
-export function getAttribution(id: string, body: AttributionRequest, signal: AbortSignal): Promise<AttributionAnswer> {
-  return postQuestion(imageAddress(id, "attribution"), body, "X-Segscope-Attribution", signal);
+export async function getAttribution(id: string, body: AttributionRequest, signal: AbortSignal): Promise<AttributionAnswer> {
+  const response = await postJson(imageAddress(id, "attribution"), body, signal);
+  const described = response.headers.get("X-Segscope-Attribution");
+  if (described === null) throw new ApiError("unexpected-answer", "The server sent a map without saying where it came from.", response.status);
+  return { header: JSON.parse(described) as AttributionHeader, values: parseNpy(await response.arrayBuffer()) };
 }
 
 /** The layers that an image went through, the input first, and which one feeds which. */
@@ -122,14 +117,16 @@ export function getGraph(id: string, signal: AbortSignal): Promise<NetworkGraph>
 }
 
 export interface LayerMaps {
-  header: LayersHeader;
+  description: LayersDescription;
   /** Layer × height × width. */
   values: NpyArray;
 }
 
 /** Small maps of all layers, from one backward pass. */
-export function getLayerMaps(id: string, body: LayersRequest, signal: AbortSignal): Promise<LayerMaps> {
-  return postQuestion(imageAddress(id, "layers"), body, "X-Segscope-Layers", signal);
+export async function getLayerMaps(id: string, body: LayersRequest, signal: AbortSignal): Promise<LayerMaps> {
+  const response = await postJson(imageAddress(id, "layers"), body, signal);
+  const { arrays, description } = parseNpz(await response.arrayBuffer());
+  return { description: description as LayersDescription, values: arrays.get("maps")! };
 }
 
 /** Send one photograph; it lives as long as the server's session. */

@@ -20,6 +20,6 @@ export type WireRegion = NonNullable<AttributionRequest["region"]>;
 export type AttributionHeader = Schemas["AttributionHeader"];
 export type NetworkGraph = Schemas["NetworkGraph"];
 export type LayersRequest = Required<Schemas["LayersRequest"]>;
-export type LayersHeader = Schemas["LayersHeader"];
+export type LayersDescription = Schemas["LayersDescription"];
 export type LayerMap = Schemas["LayerMap"];
 export type ErrorBody = Schemas["ErrorBody"];
