@@ -94,14 +94,14 @@ function findBeginnings(cells: readonly Cell[], places: ReadonlyMap<string, Plac
   return beginnings;
 }
 
-/** The names that stand above cells, each with the room up to what stands beside it. */
-export function findHeads(cells: readonly Cell[], page: WrappedGraph, box: Box, head: number): Map<string, Heads> {
+/** The names that stand above cells, each with the room up to what stands beside it, or to the right end. */
+export function findHeads(cells: readonly Cell[], page: WrappedGraph, box: Box, head: number, right = page.width): Map<string, Heads> {
   const beginnings = findBeginnings(cells, page.places);
   const heads = new Map<string, Heads>();
   for (const [id, modules] of beginnings) {
     const here = page.places.get(id);
     if (here === undefined) continue;
-    let end = page.width;
+    let end = right;
     for (const [other, place] of page.places) {
       if (place.row !== here.row || place.x <= here.x) continue;
       const top = place.y + (beginnings.has(other) ? 0 : head);

@@ -11,9 +11,9 @@ export interface Room {
   lane: number;
 }
 
-const ROUNDS = 24;
+const ROUNDS = 32;
 /** A line that passes stays straight before all; then a chain of cells, then where a line comes to its cell. */
-const [PASSING, CHAIN, ARRIVING] = [8, 4, 1];
+const [PASSING, CHAIN, ARRIVING] = [4, 4, 0.25];
 
 interface Wish {
   weight: number;
@@ -41,29 +41,42 @@ function settle(items: readonly Item[], wishes: readonly Wish[], room: Room): nu
   return pools.flatMap(({ weight, sum, count }) => Array<number>(count).fill(sum / weight)).map((height, i) => height + offsets[i]!);
 }
 
-function weightOf([left, right]: Link): number {
-  if (!left.isCell && !right.isCell) return PASSING;
-  return left.isCell && right.isCell ? CHAIN : ARRIVING;
+/** Links of cells. Those along a passing line are left out: it keeps straight as a whole. */
+function findNeighbours(items: readonly Item[], links: readonly Link[]): Map<Item, [Item, number][]> {
+  const neighbours = new Map<Item, [Item, number][]>(items.map((item) => [item, []]));
+  for (const [left, right] of links) {
+    if (!left.isCell && !right.isCell) continue;
+    const weight = left.isCell && right.isCell ? CHAIN : ARRIVING;
+    neighbours.get(left)!.push([right, weight]);
+    neighbours.get(right)!.push([left, weight]);
+  }
+  return neighbours;
+}
+
+function meanHeight(items: readonly Item[], heights: ReadonlyMap<Item, number>): number {
+  return items.reduce((sum, item) => sum + heights.get(item)!, 0) / items.length;
 }
 
 /** The height at which lines meet each item of some neighbouring columns. Zero is anywhere. */
 export function findHeights(columns: readonly (readonly Item[])[], links: readonly (readonly Link[])[], room: Room): Map<Item, number> {
   const heights = new Map<Item, number>();
-  const neighbours = new Map<Item, [Item, number][]>();
+  const neighbours = findNeighbours(columns.flat(), links.flat());
+  const passing = new Map<string, Item[]>();
+  for (const item of columns.flat()) if (!item.isCell) passing.set(item.id, [...(passing.get(item.id) ?? []), item]);
   for (const items of columns) {
-    const start = settle(items, items.map(() => ({ weight: 1, sum: 0 })), room);
+    // Cells in the middle, and what passes beside them.
+    const start = settle(items, items.map(({ isCell }) => ({ weight: isCell ? 1 : 0.01, sum: 0 })), room);
     items.forEach((item, i) => heights.set(item, start[i]!));
-    for (const item of items) neighbours.set(item, []);
-  }
-  for (const link of links.flat()) {
-    neighbours.get(link[0])!.push([link[1], weightOf(link)]);
-    neighbours.get(link[1])!.push([link[0], weightOf(link)]);
   }
   for (let round = 0; round < ROUNDS; round++) {
     for (const items of round % 2 === 0 ? columns : columns.toReversed()) {
       const wishes = items.map((item) => {
         // A little of its own height, so that what has no neighbour stays.
         const wish = { weight: 0.1, sum: 0.1 * heights.get(item)! };
+        if (!item.isCell) {
+          wish.weight += PASSING;
+          wish.sum += PASSING * meanHeight(passing.get(item.id)!, heights);
+        }
         for (const [other, weight] of neighbours.get(item)!) {
           wish.weight += weight;
           wish.sum += weight * heights.get(other)!;
