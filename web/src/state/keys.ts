@@ -112,9 +112,10 @@ function nameOf(key: string): string {
 /** The command of a key, or null where it has none or the focused widget needs it. */
 export function commandFor(press: KeyPress, focus: Focus): Command | null {
   const { key, ctrlKey, metaKey, altKey, shiftKey } = press;
-  if (altKey || TAKEN[focus](key)) return null;
-  if (ctrlKey || metaKey) return CONTROL[`${shiftKey ? "shift " : ""}${nameOf(key)}`] ?? null;
-  return PAGE[nameOf(key)] ?? null;
+  if (altKey) return null;
+  // Only a text has steps of its own to undo.
+  if (ctrlKey || metaKey) return focus === "text" ? null : (CONTROL[`${shiftKey ? "shift " : ""}${nameOf(key)}`] ?? null);
+  return TAKEN[focus](key) ? null : (PAGE[nameOf(key)] ?? null);
 }
 
 /** What a key does on the graph, or null where it is left to the page. */
