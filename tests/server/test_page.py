@@ -47,6 +47,19 @@ def test_hashed_files_are_kept_for_good(client: Client) -> None:
     assert client.get("/icon.svg").headers["cache-control"] == "no-cache"
 
 
+def test_scripts_are_compressed_for_those_who_take_it(client: Client, static: Path) -> None:
+    script = static / "assets" / "index-AbC123.js"
+    script.write_text("export const numbers = [" + "1, " * 2000 + "];")
+    plain = client.get("/assets/index-AbC123.js", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert int(plain.headers["content-length"]) == script.stat().st_size
+    packed = client.get("/assets/index-AbC123.js", headers={"Accept-Encoding": "gzip, br"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) < script.stat().st_size / 10
+    assert packed.content == plain.content == script.read_bytes()
+    assert packed.headers["vary"] == "Accept-Encoding"
+
+
 @pytest.mark.parametrize(
     "path",
     [

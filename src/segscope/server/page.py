@@ -1,9 +1,11 @@
-"""The page's built files, served as they are."""
+"""The page's built files, compressed for browsers that take it."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import mimetypes
+from functools import lru_cache
 from pathlib import Path
 
 import anyio.to_thread
@@ -28,6 +30,8 @@ _TYPES = {
     ".css": "text/css",
     ".woff2": "font/woff2",
 }
+
+_COMPRESSED = frozenset({".js", ".css", ".svg", ".html"})
 
 _NOT_BUILT = """<!doctype html>
 <html lang="en">
@@ -88,9 +92,21 @@ class Page:
 
 def _file(path: Path, request: Request, *, hashed: bool) -> Response:
     data = path.read_bytes()
-    tag = f'"{hashlib.blake2b(data, digest_size=12).hexdigest()}"'
-    headers = {"ETag": tag, "Cache-Control": "public, max-age=31536000, immutable" if hashed else "no-cache"}
+    # Weak: the compressed file has the same tag.
+    tag = f'W/"{hashlib.blake2b(data, digest_size=12).hexdigest()}"'
+    headers = {
+        "ETag": tag,
+        "Cache-Control": "public, max-age=31536000, immutable" if hashed else "no-cache",
+        "Vary": "Accept-Encoding",
+    }
     if tag in request.headers.get("If-None-Match", ""):
         return Response(status_code=304, headers=headers)
     kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    if path.suffix in _COMPRESSED and "gzip" in request.headers.get("Accept-Encoding", ""):
+        return Response(_compress(data), media_type=kind, headers={**headers, "Content-Encoding": "gzip"})
     return Response(data, media_type=kind, headers=headers)
+
+
+@lru_cache(maxsize=32)
+def _compress(data: bytes) -> bytes:
+    return gzip.compress(data, mtime=0)

@@ -122,6 +122,12 @@ class Session:
         with self._predict(image) as prediction:
             return summarize(prediction)
 
+    def begin(self) -> None:
+        """Predict the first image before anyone asks for it: the page opens with it."""
+        images = self.gallery.images()
+        if images:
+            self.work.ahead(lambda: self.summary(images[0]))
+
     def learn_classes(self) -> None:
         """Predict the first image where the model was given without class names, which the network alone knows."""
         images = self.gallery.images()

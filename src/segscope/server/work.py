@@ -98,6 +98,16 @@ class Work:
                 raise CancelledError from None
             raise
 
+    def ahead(self, function: Callable[[], object]) -> None:
+        """Run a function that uses the network, in its turn, for no visitor yet; it doesn't block, nor ever fail.
+
+        Parameters
+        ----------
+        function : callable
+            What to run; what it returns or raises is forgotten.
+        """
+        self._network.submit(function)
+
     async def on_pictures(self, request: Request, function: Callable[[], Result]) -> Result:
         """Run a function that decodes or encodes pictures.
 

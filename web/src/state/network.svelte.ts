@@ -43,6 +43,8 @@ export class NetworkState {
   });
   /** Those that answer the present question, never older ones. */
   readonly answers = $derived<LayerMaps | null>(this.maps.of(this.#key));
+  /** The question whose maps are shown. */
+  readonly shownKey = $derived(this.answers && this.#key);
 
   constructor(explorer: Explorer) {
     this.#explorer = explorer;
