@@ -35,6 +35,41 @@ def test_module_called_twice_has_a_layer_for_each_call() -> None:
     )
 
 
+class Encoder(nn.Module):
+    """Gives a list, as encoders do: the image itself, or its first map, before the others."""
+
+    def __init__(self, *, image: bool) -> None:
+        super().__init__()
+        self.image = image
+        self.stem = nn.Conv2d(3, 6, 3, padding=1)
+        self.deep = nn.Conv2d(6, 8, 3, padding=1)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        first = self.stem(image)
+        return [image, first, self.deep(first)] if self.image else [first, self.deep(first)]
+
+
+class FromEncoder(nn.Module):
+    def __init__(self, *, image: bool) -> None:
+        super().__init__()
+        self.encoder = Encoder(image=image)
+        self.head = nn.Conv2d(14, 4, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.head(torch.cat(self.encoder(image)[-2:], 1))
+        return logits
+
+
+@pytest.mark.parametrize("image", [True, False])
+def test_encoder_that_gives_several_maps_is_no_layer_of_its_own(image: bool) -> None:
+    prediction = SegmentationModel(FromEncoder(image=image)).predict(case("plain").input())
+    assert list(prediction.layers) == ["encoder.stem", "encoder.deep", "head"]
+    edges = ["input encoder.stem", "encoder.stem encoder.deep", "encoder.stem head", "encoder.deep head"]
+    assert [" ".join(edge) for edge in prediction.edges] == edges
+    if not image:
+        assert prediction.explain(0, Region.everywhere(), layer="encoder").layer.startswith("encoder")
+
+
 def test_names_of_one_output_share_their_map() -> None:
     prediction = SegmentationModel(case("plain").build()).predict(case("plain").input())
     assert "2" not in prediction.layers  # dropout, which passes on what block 1 put out

@@ -152,6 +152,8 @@ class Capture:
 
     outputs: dict[str, Captured] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
+    image: Tensor | None = None
+    """What the network was given, while it runs: a module that hands it on has no output of its own."""
     _known: dict[int, tuple[str, int]] = field(default_factory=dict)
     _calls: dict[str, int] = field(default_factory=dict)
     _passed_on: list[tuple[str, Tensor]] = field(default_factory=list)
@@ -233,13 +235,15 @@ class Capture:
         """Forget what is needed only while the network runs."""
         self._passed_on.clear()
         self._known.clear()
+        self.image = None
 
     def _name_of_call(self, module_name: str) -> str:
         call = self._calls[module_name] = self._calls.get(module_name, 0) + 1
         return module_name if call == 1 else f"{module_name}#{call}"
 
     def _alias(self, name: str, same: str, type_: str) -> None:
-        if not same.startswith(f"{_module_name(name)}."):
+        # One that hands on what another than its last module put out would stand too late in forward order.
+        if not same.startswith(f"{_module_name(name)}.") or same != next(reversed(self.outputs)):
             self.aliases[name] = same
             return
         captured = self.outputs.pop(same)
@@ -294,6 +298,9 @@ def _hook(capture: Capture, name: str, *, copy: bool) -> Any:
     def keep(module: nn.Module, _arguments: tuple[Any, ...], output: Any) -> Any:
         tensor = first_tensor(output)
         if tensor is None or not tensor.is_floating_point():
+            return None
+        # As encoders list the image before their own maps.
+        if tensor is capture.image:
             return None
         passed_on = capture.add(name, type(module).__name__, tensor, copy=copy)
         return None if passed_on is tensor else _exchanged(output, tensor, passed_on)

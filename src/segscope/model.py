@@ -301,7 +301,8 @@ class SegmentationModel:
         with capturing(self.network, copy=self._copied) as capture:
             try:
                 # A clone, since a network may write over its input.
-                raw = self.network(leaf.clone())
+                capture.image = leaf.clone()
+                raw = self.network(capture.image)
             except Exception as error:
                 raise self._failure(leaf, error, started=bool(capture.outputs)) from error
         logits = read_logits(

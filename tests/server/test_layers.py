@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from segscope.geometry import resize
 from segscope.server import Gallery, create_app
 from tests.networks import ZOO
 
-from .conftest import Client, error_of, npy
+from .conftest import Client, error_of
 
 EVERYWHERE = {"kind": "everywhere"}
 
@@ -29,6 +30,14 @@ def expected(model: segscope.SegmentationModel, folder: Path) -> segscope.Predic
 
 def ask(client: Client, image_id: str, **question: Any) -> Any:
     return client.post(f"/api/images/{image_id}/layers", json=question)
+
+
+def read(response: Any) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    """Return the maps of an answer, and what describes them."""
+    assert response.status_code == 200, response.text
+    with np.load(BytesIO(response.content), allow_pickle=False) as file:
+        assert file.files == ["maps", "description.json"]
+        return file["maps"], json.loads(file["description.json"])
 
 
 def client_of(network: torch.nn.Module, folder: Path) -> tuple[Client, str]:
@@ -70,8 +79,8 @@ def test_maps_are_those_of_the_library(
 ) -> None:
     question = {"class": 2, "region": region, "method": method, "size": 28, "against": "root"}
     response = ask(client, ids["image2.png"], **question)
-    assert response.status_code == 200, response.text
-    maps, header = npy(response), json.loads(response.headers["X-Segscope-Layers"])
+    assert response.headers["content-type"] == "application/x-npz"
+    maps, header = read(response)
     assert (header["class"], header["method"]) == ("stem", method)
     assert header["signed"] == segscope.methods.find_method(method).signed
     assert header["milliseconds"] > 0
@@ -101,13 +110,26 @@ def test_layer_without_influence_gives_the_reason(folder: Path) -> None:
 
     client, image_id = client_of(TwoHeads(), folder)
     response = ask(client, image_id, **{"class": "leaf", "region": EVERYWHERE, "parameters": {"relu": False}})
-    maps = npy(response)
-    layers = json.loads(response.headers["X-Segscope-Layers"])["layers"]
+    maps, description = read(response)
+    layers = description["layers"]
     assert [layer["name"] for layer in layers] == ["stem", "even", "odd"]
     assert np.isfinite(maps[:2]).all()
     assert np.isnan(maps[2]).all()
     assert layers[2]["limit"] is None
     assert "doesn't influence this score" in layers[2]["reason"]
+
+
+def test_network_of_600_layers_is_described_in_the_body(folder: Path) -> None:
+    depth = 600
+    network = torch.nn.Sequential(*(torch.nn.Conv2d(3, 3, 1) for _ in range(depth - 1)), torch.nn.Conv2d(3, 4, 1))
+    client, image_id = client_of(torch.nn.Sequential(torch.nn.Sequential(network)), folder)
+    assert len(client.get(f"/api/images/{image_id}/graph").json()["edges"]) == depth
+    response = ask(client, image_id, **{"class": "leaf", "region": EVERYWHERE, "size": 16})
+    maps, description = read(response)
+    assert maps.shape == (depth, 11, 16)
+    assert len({layer["name"] for layer in description["layers"]}) == depth
+    # Browsers and proxies refuse answers whose headers are longer than some kilobytes.
+    assert sum(len(name) + len(value) for name, value in response.headers.items()) < 4096
 
 
 def test_one_backward_pass_serves_all_layers(
@@ -134,7 +156,7 @@ def test_size_keeps_the_proportions(
     gallery = Gallery(tmp_path)
     client = Client(create_app(model, gallery))
     response = ask(client, gallery.images()[0].id, **{"class": "leaf", "region": EVERYWHERE, "size": size})
-    assert npy(response).shape[1:] == shape
+    assert read(response)[0].shape[1:] == shape
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,8 @@ def test_network_keys_step_along_the_graph(page: Any) -> None:
     assert layer(page) == "relu"
     page.keyboard.press("ArrowRight")
     assert layer(page) == "classifier"
+    page.keyboard.press("End")
+    assert layer(page) == "classifier"
     page.keyboard.press("Home")
     assert layer(page) == "input"
     page.keyboard.press("ArrowRight")
@@ -125,10 +127,24 @@ def test_network_modules_fold_and_unfold(new_page: Callable[..., Any], nested: S
     assert "act" in hiding.inner_text()
     page.keyboard.press("Enter")
     assert graph.get_by_role("option").count() == 17
+    page.keyboard.press("Space")
+    assert graph.get_by_role("option").count() == 15
+    page.keyboard.press("Space")
+    assert graph.get_by_role("option").count() == 17
+    assert layer(page) == "body.3.act"
     page.get_by_test_id("fold-all").click()
     assert graph.get_by_role("option").count() == 4
     page.get_by_test_id("unfold-all").click()
     assert graph.get_by_role("option").count() == 39
+
+
+def test_help_tells_of_the_networks_keys(page: Any) -> None:
+    page.keyboard.press("?")
+    told = page.get_by_test_id("help").inner_text()
+    for words in ("Focus on the network", "Home  End", "Enter, Space", "Ctrl Z", "Wheel", "Alt"):
+        assert " ".join(words.split()) in " ".join(told.split())
+    page.keyboard.press("Escape")
+    page.get_by_test_id("help").wait_for(state="hidden")
 
 
 def test_network_folds_away_and_says_what_failed(new_page: Callable[..., Any], site: Site, console: Console) -> None:

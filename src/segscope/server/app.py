@@ -18,7 +18,7 @@ from .limits import BodyLimit, HeadAsGet
 from .origin import Origin
 from .page import Page
 from .routes import api
-from .schemas import AttributionHeader, ErrorBody, LayersHeader
+from .schemas import AttributionHeader, ErrorBody, LayersDescription
 from .security import Access, Guard, SecurityHeaders
 from .session import DEFAULT_MEMORY, Session
 
@@ -103,11 +103,11 @@ def create_app(
 
 
 def _complete_schema(app: FastAPI) -> None:
-    """Add the shapes that FastAPI doesn't find by itself to the schema: of failures, and of the header of a map."""
+    """Add the shapes that FastAPI doesn't find by itself to the schema: of failures, and of what describes maps."""
     generate = app.openapi
     sent: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         (AttributionHeader, "serialization"),
-        (LayersHeader, "serialization"),
+        (LayersDescription, "serialization"),
         (ErrorBody, "serialization"),
     ]
     _, found = models_json_schema(sent, ref_template=_COMPONENTS)

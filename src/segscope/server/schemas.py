@@ -27,7 +27,7 @@ __all__ = [
     "ImageStatistics",
     "LayerDescription",
     "LayerMap",
-    "LayersHeader",
+    "LayersDescription",
     "LayersRequest",
     "MaskRegion",
     "MethodDescription",
@@ -277,8 +277,8 @@ class LayerMap(_Sent):
     reason: str | None = Field(description="Why there is no map; null where there is one.")
 
 
-class LayersHeader(_Sent):
-    """The header X-Segscope-Layers: which layers the maps beside it are of."""
+class LayersDescription(_Sent):
+    """``description.json`` in the answer: which layers the maps beside it are of."""
 
     class_: str = Field(alias="class")
     method: str

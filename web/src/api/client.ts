@@ -1,13 +1,14 @@
 /** The server's routes, each one function; every failure is an ApiError. */
 
 import { parseNpy, type NpyArray } from "./npy";
+import { parseNpz } from "./npz";
 import type {
   AttributionHeader,
   AttributionRequest,
   ErrorBody,
   ImageList,
   ImageRecord,
-  LayersHeader,
+  LayersDescription,
   LayersRequest,
   Model,
   NetworkGraph,
@@ -135,31 +136,26 @@ export interface AttributionAnswer {
   values: NpyArray;
 }
 
-function post(address: string, body: AttributionRequest | LayersRequest, signal: AbortSignal): Promise<Response> {
+function postJson(address: string, body: AttributionRequest | LayersRequest, signal: AbortSignal): Promise<Response> {
   return request(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal });
 }
 
-/** Ask for arrays that a header describes. */
-async function postQuestion<T>(address: string, body: AttributionRequest | LayersRequest, header: string, signal: AbortSignal): Promise<{ header: T; values: NpyArray }> {
-  const response = await post(address, body, signal);
-  const described = response.headers.get(header);
+export async function getAttribution(id: string, body: AttributionRequest, signal: AbortSignal): Promise<AttributionAnswer> {
+  const response = await postJson(imageAddress(id, "attribution"), body, signal);
+  const described = response.headers.get("X-Segscope-Attribution");
   if (described === null) throw new ApiError("unexpected-answer", "The server sent a map without saying where it came from.", response.status);
-  return { header: JSON.parse(described) as T, values: parseNpy(await response.arrayBuffer()) };
-}
-
-export function getAttribution(id: string, body: AttributionRequest, signal: AbortSignal): Promise<AttributionAnswer> {
-  return postQuestion(imageAddress(id, "attribution"), body, "X-Segscope-Attribution", signal);
+  return { header: JSON.parse(described) as AttributionHeader, values: parseNpy(await response.arrayBuffer()) };
 }
 
 /** The map with all its numbers, as an NPZ file. */
 export async function getArchive(id: string, body: AttributionRequest, signal: AbortSignal): Promise<Blob> {
-  const response = await post(imageAddress(id, "archive"), body, signal);
+  const response = await postJson(imageAddress(id, "archive"), body, signal);
   return response.blob();
 }
 
 /** What makes the map again. */
 export async function getScript(id: string, body: AttributionRequest, signal: AbortSignal): Promise<Script> {
-  const response = await post(imageAddress(id, "script"), body, signal);
+  const response = await postJson(imageAddress(id, "script"), body, signal);
   return (await response.json()) as Script;
 }
 
@@ -170,7 +166,7 @@ export function fileAddress(id: string): string {
 
 /** Whether every region would get the same map, and what tells regions apart where it does. */
 export async function getSameness(id: string, body: AttributionRequest, signal: AbortSignal): Promise<SamenessFinding> {
-  const response = await post(imageAddress(id, "sameness"), body, signal);
+  const response = await postJson(imageAddress(id, "sameness"), body, signal);
   return (await response.json()) as SamenessFinding;
 }
 
@@ -180,14 +176,16 @@ export function getGraph(id: string, signal: AbortSignal): Promise<NetworkGraph>
 }
 
 export interface LayerMaps {
-  header: LayersHeader;
+  description: LayersDescription;
   /** Layer × height × width. */
   values: NpyArray;
 }
 
 /** Small maps of all layers, from one backward pass. */
-export function getLayerMaps(id: string, body: LayersRequest, signal: AbortSignal): Promise<LayerMaps> {
-  return postQuestion(imageAddress(id, "layers"), body, "X-Segscope-Layers", signal);
+export async function getLayerMaps(id: string, body: LayersRequest, signal: AbortSignal): Promise<LayerMaps> {
+  const response = await postJson(imageAddress(id, "layers"), body, signal);
+  const { arrays, description } = parseNpz(await response.arrayBuffer());
+  return { description: description as LayersDescription, values: arrays.get("maps")! };
 }
 
 /** Send one photograph; it lives as long as the server's session. */

@@ -694,10 +694,10 @@ export interface components {
             reason: string | null;
         };
         /**
-         * LayersHeader
-         * @description The header X-Segscope-Layers: which layers the maps beside it are of.
+         * LayersDescription
+         * @description ``description.json`` in the answer: which layers the maps beside it are of.
          */
-        LayersHeader: {
+        LayersDescription: {
             /** Class */
             class: string;
             /**
@@ -1414,17 +1414,13 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Small raw maps, float32, layer×height×width, in forward order; NaN where there is none. */
+            /** @description maps.npy: small raw maps, float32, layer×height×width, in forward order; NaN where there is none. description.json: a LayersDescription, which layers they are of. */
             200: {
                 headers: {
-                    /** @description Which layers the maps are of, as JSON in ASCII. */
-                    "X-Segscope-Layers"?: {
-                        "application/json": components["schemas"]["LayersHeader"];
-                    };
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/x-npy": string;
+                    "application/x-npz": string;
                 };
             };
             /** @description A fault of the request; the message says what to do. */

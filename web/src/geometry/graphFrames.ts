@@ -1,7 +1,7 @@
 /** The grounds on which the cells of unfolded modules stand. */
 
 import type { Cell } from "./graph";
-import type { Place } from "./graphWrap";
+import type { Place, WrappedGraph } from "./graphWrap";
 
 export interface Frame {
   module: string;
@@ -71,18 +71,43 @@ export function findFrames(cells: readonly Cell[], places: ReadonlyMap<string, P
   return frames;
 }
 
-/** Modules to be named above a cell: those that begin there, in each row anew. */
-export function findHeads(cells: readonly Cell[], places: ReadonlyMap<string, Place>): Map<string, string[]> {
+/** Modules to be named above a cell, and how wide their names may be. */
+export interface Heads {
+  modules: readonly string[];
+  room: number;
+}
+
+/** Modules that begin at a cell, and in each row further down the innermost one that goes on there. */
+function findBeginnings(cells: readonly Cell[], places: ReadonlyMap<string, Place>): Map<string, string[]> {
+  const known = new Set<string>();
   const named = new Set<string>();
-  const heads = new Map<string, string[]>();
+  const beginnings = new Map<string, string[]>();
   const order = (cell: Cell): number => (places.get(cell.id)?.row ?? 0) * 1e6 + (places.get(cell.id)?.column ?? 0);
   for (const cell of cells.toSorted((a, b) => order(a) - order(b))) {
-    for (const module of cell.around) {
-      const key = `${places.get(cell.id)?.row} ${module}`;
-      if (named.has(key)) continue;
-      named.add(key);
-      heads.set(cell.id, [...(heads.get(cell.id) ?? []), module]);
+    const here = cell.around.filter((module) => !named.has(`${places.get(cell.id)?.row} ${module}`));
+    for (const module of here) named.add(`${places.get(cell.id)?.row} ${module}`);
+    const first = here.filter((module) => !known.has(module));
+    for (const module of first) known.add(module);
+    const modules = first.length > 0 ? first : here.slice(-1);
+    if (modules.length > 0) beginnings.set(cell.id, modules);
+  }
+  return beginnings;
+}
+
+/** The names that stand above cells, each with the room up to what stands beside it, or to the right end. */
+export function findHeads(cells: readonly Cell[], page: WrappedGraph, box: Box, head: number, right = page.width): Map<string, Heads> {
+  const beginnings = findBeginnings(cells, page.places);
+  const heads = new Map<string, Heads>();
+  for (const [id, modules] of beginnings) {
+    const here = page.places.get(id);
+    if (here === undefined) continue;
+    let end = right;
+    for (const [other, place] of page.places) {
+      if (place.row !== here.row || place.x <= here.x) continue;
+      const top = place.y + (beginnings.has(other) ? 0 : head);
+      if (top < here.y + head && here.y < place.y + box.height) end = Math.min(end, place.x);
     }
+    heads.set(id, { modules, room: end - here.x });
   }
   return heads;
 }

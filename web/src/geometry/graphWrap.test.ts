@@ -25,7 +25,7 @@ function chain(count: number, further: readonly Edge[] = []): FoldedGraph {
 }
 
 function wrapped(drawn: FoldedGraph, width: number): WrappedGraph {
-  return wrapStrip(layOut(drawn, { box: BOX, port: -10, inset: 10, columnGap: GAP, rowGap: 12 }), width, GAP);
+  return wrapStrip(layOut(drawn), { ...BOX, port: 40, inset: 10, columnGap: GAP, rowGap: 12 }, width);
 }
 
 const BRANCHED = graph(
@@ -143,12 +143,15 @@ describe("stepFrom", () => {
 describe("frames", () => {
   it("surround a module's cells in each row, and name it there", () => {
     const drawn = graph(["in", "m1", "m2", "m3", "m4", "out"], [["in", "m1"], ["m1", "m2"], ["m2", "m3"], ["m3", "m4"], ["m4", "out"]], "m");
-    const { places } = wrapped(drawn, 400);
+    const page = wrapped(drawn, 400);
+    const { places } = page;
     const frames = findFrames(drawn.cells, places, BOX);
     expect(frames.map(({ module, row }) => [module, row])).toEqual([["m", 0], ["m", 1]]);
     expect(frames[0]!.left).toBeLessThan(places.get("m1")!.x);
     expect(frames[0]!.right).toBeGreaterThan(places.get("m2")!.x + BOX.width);
-    expect([...findHeads(drawn.cells, places)]).toEqual([["m1", ["m"]], ["m3", ["m"]]]);
+    const heads = findHeads(drawn.cells, page, BOX, 24);
+    expect([...heads].map(([id, { modules }]) => [id, modules])).toEqual([["m1", ["m"]], ["m3", ["m"]]]);
+    for (const [id, { room }] of heads) expect(places.get(id)!.x + room).toBe(page.width);
   });
 
   it("never cover a cell of another module", () => {

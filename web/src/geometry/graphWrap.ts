@@ -1,21 +1,23 @@
 /** A graph laid out as one long strip, cut into rows like lines of text. Coordinates are CSS pixels. */
 
 import type { Edge } from "./graph";
+import { findHeights } from "./graphHeights";
+import type { Item, Strip } from "./graphStrip";
 
 export interface Point {
   x: number;
   y: number;
 }
 
-/** What a layout from left to right found: all boxes equally large, in columns. */
-export interface Strip {
-  /** Centre of each box. */
-  boxes: ReadonlyMap<string, Point>;
-  edges: readonly { edge: Edge; points: readonly Point[] }[];
-  box: { width: number; height: number };
-  /** Where lines begin and end: how far below the centre of a box, and how far inside its edges. */
+/** The boxes that cells are drawn as, all equally large. */
+export interface Boxes {
+  width: number;
+  height: number;
+  /** Where lines begin and end: how far below the top of a box, and how far inside its edges. */
   port: number;
   inset: number;
+  columnGap: number;
+  rowGap: number;
 }
 
 export interface Place extends Point {
@@ -54,28 +56,34 @@ interface Course {
   backwards: boolean;
 }
 
-/** Height of a polyline, whose x never falls, at x. */
-function heightAt(points: readonly Point[], x: number): number {
-  const next = points.findIndex((point) => point.x >= x);
-  const [after, before] = [points[next] ?? points.at(-1)!, points[Math.max(next - 1, 0)]!];
-  const part = after.x > before.x ? (x - before.x) / (after.x - before.x) : 0;
-  return next < 0 ? after.y : before.y + (after.y - before.y) * part;
+/** The heights of each row's items, and the ways of edges through them. */
+function readCourses({ columns, column, links, edges }: Strip, starts: readonly number[], boxes: Boxes): { courses: Course[]; heights: ReadonlyMap<Item, number> } {
+  const room = { above: boxes.port, below: boxes.height - boxes.port, gap: boxes.rowGap, lane: LANE };
+  const heights = new Map<Item, number>();
+  starts.forEach((start, row) => {
+    const end = starts[row + 1] ?? columns.length;
+    for (const [item, height] of findHeights(columns.slice(start, end), links.slice(start, end - 1), room)) heights.set(item, height);
+  });
+  const byId = columns.map((items) => new Map(items.map((item) => [item.id, heights.get(item)!])));
+  const courses = edges.map((edge): Course => {
+    const backwards = column.get(edge[0])! > column.get(edge[1])!;
+    const [left, right] = backwards ? [edge[1], edge[0]] : edge;
+    const [first, last] = [column.get(left)!, column.get(right)!];
+    const passing = byId.slice(first, last).map((items) => items.get(left)!);
+    return { edge, first, heights: [...passing, byId[last]!.get(right)!], backwards };
+  });
+  return { courses, heights };
 }
 
-function readCourses(strip: Strip, columns: readonly number[]): Course[] {
-  return strip.edges.map(({ edge, points }) => {
-    const [from, to] = [strip.boxes.get(edge[0])!, strip.boxes.get(edge[1])!];
-    const backwards = from.x > to.x;
-    const [left, right] = backwards ? [to, from] : [from, to];
-    const rising = backwards ? points.toReversed() : points;
-    const first = columns.indexOf(left.x);
-    const last = columns.indexOf(right.x);
-    const heights = columns.slice(first, last + 1).map((x, i) => {
-      if (i === 0) return left.y + strip.port;
-      return i === last - first ? right.y + strip.port : heightAt(rising, x);
-    });
-    return { edge, first, heights, backwards };
-  });
+/** How many lines cross from each column into the next. */
+function countLines({ columns, column, edges }: Strip): number[] {
+  const sources = columns.slice(1).map(() => new Set<string>());
+  for (const edge of edges) {
+    const ends = [column.get(edge[0])!, column.get(edge[1])!];
+    const left = ends[0]! < ends[1]! ? edge[0] : edge[1];
+    for (let at = Math.min(...ends); at < Math.max(...ends); at++) sources[at]!.add(left);
+  }
+  return sources.map((ids) => ids.size);
 }
 
 function sourceOf(course: Course): string {
@@ -136,7 +144,6 @@ function bend(from: Point, to: Point): string {
 /** Where columns and rows are, once it is known which columns share a row. */
 class Page {
   readonly starts: readonly number[];
-  readonly #strip: Strip;
   readonly #pitch: number;
   /** Those whose line goes on in the next row, for each row: the lowest first. */
   readonly leaving: readonly (readonly string[])[];
@@ -144,23 +151,24 @@ class Page {
   readonly bottoms: readonly number[];
   readonly height: number;
 
-  constructor(strip: Strip, columns: readonly number[], courses: readonly Course[], starts: readonly number[], pitch: number) {
+  constructor(strip: Strip, heights: ReadonlyMap<Item, number>, courses: readonly Course[], starts: readonly number[], boxes: Boxes) {
     this.starts = starts;
-    this.#strip = strip;
-    this.#pitch = pitch;
+    this.#pitch = boxes.width + boxes.columnGap;
     this.leaving = starts.map((_, row) => (row + 1 < starts.length ? leaving(courses, starts[row + 1]!) : []));
     const shift: number[] = [];
     const bottoms: number[] = [];
     let top = 0;
-    starts.forEach((_, row) => {
-      const [low, high] = this.#extent(row, columns, courses);
+    starts.forEach((start, row) => {
+      const items = strip.columns.slice(start, starts[row + 1]).flat();
+      const low = Math.min(...items.map((item) => heights.get(item)! - (item.isCell ? boxes.port : LANE)));
+      const high = Math.max(...items.map((item) => heights.get(item)! + (item.isCell ? boxes.height - boxes.port : LANE)));
       shift.push(top - low);
       bottoms.push(top + high - low);
       top += high - low + ROW_GAP + LANE * (this.leaving[row]!.length + 1);
     });
     this.#shift = shift;
     this.bottoms = bottoms;
-    this.height = bottoms.at(-1) ?? 0;
+    this.height = Math.ceil(bottoms.at(-1) ?? 0);
   }
 
   row(column: number): number {
@@ -172,20 +180,7 @@ class Page {
   }
 
   y(column: number, height: number): number {
-    return Math.round((height + this.#shift[this.row(column)]!) * 2) / 2;
-  }
-
-  #extent(row: number, columns: readonly number[], courses: readonly Course[]): [number, number] {
-    const half = this.#strip.box.height / 2;
-    const inside = (column: number): boolean => this.row(column) === row;
-    let [low, high] = [Infinity, -Infinity];
-    for (const { x, y } of this.#strip.boxes.values()) if (inside(columns.indexOf(x))) [low, high] = [Math.min(low, y - half), Math.max(high, y + half)];
-    for (const { first, heights } of courses) {
-      heights.forEach((y, i) => {
-        if (inside(first + i)) [low, high] = [Math.min(low, y - LANE), Math.max(high, y + LANE)];
-      });
-    }
-    return [low, high];
+    return Math.round(height + this.#shift[this.row(column)]!);
   }
 }
 
@@ -201,12 +196,12 @@ function leaving(courses: readonly Course[], column: number): string[] {
   return [...lowest].sort((a, b) => b[1] - a[1]).map(([source]) => source);
 }
 
-function drawWire(course: Course, page: Page, { box, inset }: Strip): Wire {
+function drawWire(course: Course, page: Page, { width, inset }: Boxes): Wire {
   const last = course.heights.length - 1;
   const at = (step: number): { left: number; right: number; y: number } => {
     const column = course.first + step;
     const left = page.left(column);
-    return { left, right: left + box.width, y: page.y(column, course.heights[step]!) };
+    return { left, right: left + width, y: page.y(column, course.heights[step]!) };
   };
   const start = at(0);
   let path = `M${start.right - inset} ${start.y}L${start.right} ${start.y}`;
@@ -235,20 +230,18 @@ function around(page: Page, row: number, source: string, from: Point, to: Point)
 }
 
 /** Cut a strip into rows that fit into the width. */
-export function wrapStrip(strip: Strip, width: number, gap: number): WrappedGraph {
-  const columns = [...new Set([...strip.boxes.values()].map(({ x }) => x))].sort((a, b) => a - b);
-  if (columns.length === 0) return { width: 0, height: 0, places: new Map(), wires: [] };
-  const pitch = strip.box.width + gap;
-  const most = Math.max(1, Math.floor((width - 2 * MARGIN + gap) / pitch));
-  const courses = readCourses(strip, columns);
-  const crossings = columns.slice(1).map((_, i) => leaving(courses, i + 1).length);
-  const starts = cutRows(crossings, most);
-  const page = new Page(strip, columns, courses, starts, pitch);
+export function wrapStrip(strip: Strip, boxes: Boxes, width: number): WrappedGraph {
+  const count = strip.columns.length;
+  if (count === 0) return { width: 0, height: 0, places: new Map(), wires: [] };
+  const pitch = boxes.width + boxes.columnGap;
+  const most = Math.max(1, Math.floor((width - 2 * MARGIN + boxes.columnGap) / pitch));
+  const starts = cutRows(countLines(strip), most);
+  const { courses, heights } = readCourses(strip, starts, boxes);
+  const page = new Page(strip, heights, courses, starts, boxes);
   const places = new Map<string, Place>();
-  for (const [id, { x, y }] of strip.boxes) {
-    const column = columns.indexOf(x);
-    places.set(id, { x: page.left(column), y: page.y(column, y) - strip.box.height / 2, row: page.row(column), column });
-  }
-  const longest = Math.max(...starts.map((start, row) => (starts[row + 1] ?? columns.length) - start));
-  return { width: longest * pitch - gap + 2 * MARGIN, height: page.height, places, wires: courses.map((course) => drawWire(course, page, strip)) };
+  strip.columns.forEach((items, column) => {
+    for (const item of items) if (item.isCell) places.set(item.id, { x: page.left(column), y: page.y(column, heights.get(item)!) - boxes.port, row: page.row(column), column });
+  });
+  const longest = Math.max(...starts.map((start, row) => (starts[row + 1] ?? count) - start));
+  return { width: longest * pitch - boxes.columnGap + 2 * MARGIN, height: page.height, places, wires: courses.map((course) => drawWire(course, page, boxes)) };
 }

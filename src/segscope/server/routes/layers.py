@@ -15,14 +15,12 @@ from ...geometry import resize
 from ...methods import find_method
 from ...prediction import Prediction
 from ..gallery import GalleryImage
-from ..npy import NpyResponse, to_npy
+from ..npy import NPZ, NpzResponse, to_npz
 from ..regions import read_region
-from ..schemas import LayerMap, LayersHeader, LayersRequest, header_text
-from .shared import ImageOf, SessionOf, binary, header_schema
+from ..schemas import LayerMap, LayersDescription, LayersRequest, to_json
+from .shared import ImageOf, SessionOf, binary
 
-__all__ = ["HEADER", "router"]
-
-HEADER = "X-Segscope-Layers"
+__all__ = ["router"]
 
 router = APIRouter(tags=["attributions"])
 
@@ -30,18 +28,19 @@ router = APIRouter(tags=["attributions"])
 @router.post(
     "/images/{image_id}/layers",
     summary="Why was it labelled so, as each layer tells it?",
-    response_class=NpyResponse,
+    response_class=NpzResponse,
     responses=binary(
-        "Small raw maps, float32, layer×height×width, in forward order; NaN where there is none.",
-        headers=header_schema(HEADER, LayersHeader, "Which layers the maps are of, as JSON in ASCII."),
+        "maps.npy: small raw maps, float32, layer×height×width, in forward order; NaN where there is none. "
+        "description.json: a LayersDescription, which layers they are of.",
+        NPZ,
     ),
 )
-async def post_layers(request: Request, session: SessionOf, image: ImageOf, question: LayersRequest) -> NpyResponse:
+async def post_layers(request: Request, session: SessionOf, image: ImageOf, question: LayersRequest) -> NpzResponse:
     """Return how much each place of every layer mattered for one score, at a small size, from one backward pass."""
     return await session.work.on_network(request, lambda: _answer(session.prediction(image), image, question))
 
 
-def _answer(prediction: Prediction, image: GalleryImage, question: LayersRequest) -> NpyResponse:
+def _answer(prediction: Prediction, image: GalleryImage, question: LayersRequest) -> NpzResponse:
     start = time.perf_counter()
     method = find_method(question.method)
     # Names are checked by the method before they become keywords, some of which have another meaning.
@@ -58,7 +57,7 @@ def _answer(prediction: Prediction, image: GalleryImage, question: LayersRequest
     size = _small(prediction.size, longest=question.size)
     maps = np.full((len(prediction.layers), *size), np.nan, dtype=np.float32)
     described = [_fill(maps[row], grid, (class_, name), prediction) for row, name in enumerate(prediction.layers)]
-    header = LayersHeader.model_validate(
+    description = LayersDescription.model_validate(
         {
             "class": class_,
             "method": method.name,
@@ -67,7 +66,7 @@ def _answer(prediction: Prediction, image: GalleryImage, question: LayersRequest
             "layers": described,
         }
     )
-    return NpyResponse(to_npy(maps), headers={HEADER: header_text(header)})
+    return NpzResponse(to_npz({"maps": maps}, to_json(description)))
 
 
 def _fill(row: NDArray[np.float32], grid: AttributionGrid, key: tuple[str, str], prediction: Prediction) -> LayerMap:

@@ -15,14 +15,14 @@ export interface SmallMap {
 /** A layer's map, or why there is none. */
 export type LayerAnswer = { map: SmallMap; reason: null } | { map: null; reason: string };
 
-export function readAnswers({ header, values }: LayerMaps): Map<string, LayerAnswer> {
+export function readAnswers({ description, values }: LayerMaps): Map<string, LayerAnswer> {
   const [, height = 0, width = 0] = values.shape;
   const data = values.data as Float32Array;
   return new Map(
-    header.layers.map(({ name, limit, reason }, i): [string, LayerAnswer] => {
+    description.layers.map(({ name, limit, reason }, i): [string, LayerAnswer] => {
       if (limit === null) return [name, { map: null, reason: reason ?? "There is no map of this layer." }];
       const own = data.subarray(i * width * height, (i + 1) * width * height);
-      return [name, { map: { width, height, values: own, limit, signed: header.signed }, reason: null }];
+      return [name, { map: { width, height, values: own, limit, signed: description.signed }, reason: null }];
     }),
   );
 }

@@ -1,0 +1,104 @@
+"""The page as axe-core sees it: no serious or critical violation, in whatever state it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Console, Site, wait_for_map
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+CONFIGURATION = {"resultTypes": ["violations"]}
+
+Step = Callable[[Any], object]
+
+
+def click(name: str) -> Step:
+    """Return the step of a click on what has this test id."""
+    return lambda page: page.get_by_test_id(name).first.click()
+
+
+def press(*keys: str) -> Step:
+    return lambda page: [page.keyboard.press(key) for key in keys]
+
+
+def wait_for(name: str) -> Step:
+    return lambda page: page.get_by_test_id(name).first.wait_for()
+
+
+def choose(name: str, option: str) -> Step:
+    return lambda page: page.get_by_test_id(name).select_option(option)
+
+
+def see_network(page: Any) -> None:
+    page.get_by_test_id("network").scroll_into_view_if_needed()
+    page.wait_for_selector('[data-testid="graph"] [data-state="ready"]')
+
+
+def resize(width: int, height: int) -> Step:
+    return lambda page: page.set_viewport_size({"width": width, "height": height})
+
+
+def fail(pattern: str, code: str = "server-failed") -> Step:
+    """Return the step after which the server fails at these addresses; the page is loaded anew."""
+    body = json.dumps({"error": {"code": code, "message": "This failed, as it was meant to."}})
+
+    def route(page: Any) -> None:
+        page.route(pattern, lambda route: route.fulfill(status=500, content_type="application/json", body=body))
+        page.reload()
+
+    return route
+
+
+# What is looked at: a name, and the steps that lead there from the first view.
+STATES: list[tuple[str, list[Step]]] = [
+    ("first view", []),
+    ("help", [press("?"), wait_for("help")]),
+    ("settings of the method", [choose("method", "layer-cam"), click("method-settings")]),
+    ("true mask", [click("mask-truth")]),
+    ("errors of the mask", [click("mask-errors")]),
+    ("pixel", [press("p")]),
+    ("brush that removes", [press("r", "x")]),
+    ("live", [press("v")]),
+    ("map alone", [click("map-alone")]),
+    ("network", [see_network]),
+    ("focus on the network", [see_network, lambda page: page.get_by_test_id("graph").focus()]),
+    ("network folded away", [click("network-toggle")]),
+    ("narrow window", [resize(700, 900), see_network]),
+    ("narrow window with help", [resize(700, 900), press("?"), wait_for("help")]),
+    ("no map", [fail("**/attribution"), wait_for("importance-error")]),
+    ("no prediction", [fail("**/prediction"), wait_for("mask-error")]),
+    ("no images", [fail("**/api/images"), wait_for("gallery-error")]),
+    ("no network", [fail("**/graph"), lambda page: page.get_by_test_id("network-error").scroll_into_view_if_needed()]),
+]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("name", "steps"), STATES, ids=[name for name, _ in STATES])
+def test_no_serious_violation(
+    new_page: Callable[..., Any], site: Site, console: Console, name: str, steps: list[Step], scheme: str
+) -> None:
+    if not AXE.is_file():
+        pytest.skip("axe-core isn't installed; run npm ci in web/")
+    console.expected.append("500")
+    page = new_page(color_scheme=scheme)
+    page.goto(site.address)
+    wait_for_map(page)
+    for step in steps:
+        step(page)
+    # Not a script of the page: its policy wouldn't let it in.
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    violations = page.evaluate("options => axe.run(document, options).then(found => found.violations)", CONFIGURATION)
+    grave = [
+        f"{found['id']} ({found['impact']}): {found['help']}\n  "
+        + "\n  ".join(f"{node['html'][:160]}\n    {node['failureSummary']}" for node in found["nodes"][:4])
+        for found in violations
+        if found["impact"] in ("serious", "critical")
+    ]
+    assert not grave, "\n".join(grave)
