@@ -88,6 +88,10 @@ class _Upsampled(nn.Module):
         return functional.interpolate(self.network(image), image.shape[2:], mode="bilinear", align_corners=False)
 
 
+# It adds 1e-7 before it divides by a map's maximum, which changes maps that are hardly larger than that.
+_LOUDER = 1e4
+
+
 def by_pytorch_grad_cam(task: Task) -> Maps:
     """One call for each class and layer, since one call averages its layers and takes one target an image."""
     from pytorch_grad_cam import GradCAM
@@ -99,7 +103,7 @@ def by_pytorch_grad_cam(task: Task) -> Maps:
         with GradCAM(model=upsampled, target_layers=[modules[layer]]) as cam:
             for class_ in task.classes:
                 maps[class_, layer] = cam(
-                    task.image[None], targets=[lambda logits, class_=class_: logits[class_].mean()]
+                    task.image[None], targets=[lambda logits, class_=class_: _LOUDER * logits[class_].mean()]
                 )[0]
     return maps
 

@@ -1,16 +1,11 @@
-"""Measure segscope beside its peers: same network, same input, same process, in turn, as ratios of medians.
-
-``make bench`` runs it; ``make bench ARGS="--width 1 --repeats 5"`` gives options.
-"""
+"""Measure segscope beside its peers: same network, same input, same process, in turn, as ratios of medians."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,10 +18,33 @@ from segscope.demo.pspnet import PSPNetVGG16
 
 from .contestants import CONTESTANTS, Maps, Task
 
+__all__ = ["add_options", "measure", "print_results"]
 
-def main() -> None:
-    """Run the cases that were asked for, and print a table of times and ratios."""
-    options = _options()
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this part to a parser."""
+    parser.add_argument(
+        "--width", type=float, default=0.5, help="of PSPNet-VGG16: 1 as published, 0.5 as the shipped network"
+    )
+    parser.add_argument("--size", type=int, default=224, help="height and width of the input in pixels")
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each contestant")
+
+
+def measure(options: argparse.Namespace, progress: Progress) -> list[dict[str, Any]]:
+    """Return, for each case, the times of all contestants and how far their maps are from segscope's.
+
+    Parameters
+    ----------
+    options : Namespace
+        Those of :func:`add_options`.
+    progress : Progress
+        Where to show how far the work is.
+
+    Returns
+    -------
+    list of dict
+        Ready for JSON.
+    """
     torch.manual_seed(0)
     network = PSPNetVGG16(width=options.width).eval()
     image = torch.randn(3, options.size, options.size)
@@ -38,36 +56,22 @@ def main() -> None:
         "1 target × aggregation_conv, cold": Task(network, image, [5], ["aggregation_conv"]),
     }
     results = []
-    with Progress(console=Console(stderr=True)) as progress:
-        bar = progress.add_task("measuring", total=len(cases) * options.repeats * len(CONTESTANTS))
-        for case, task in cases.items():
-            seconds: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
-            maps: dict[str, Maps] = {}
-            # A first run of each on the smallest task, so that none of them pays for what is set up once.
-            for contestant in CONTESTANTS.values():
-                contestant(cases["1 target × aggregation_conv, cold"])
-            for _ in range(options.repeats):
-                for name, contestant in CONTESTANTS.items():
-                    progress.update(bar, description=f"{case}: {name}")
-                    start = time.perf_counter()
-                    maps[name] = contestant(task)
-                    seconds[name].append(time.perf_counter() - start)
-                    progress.advance(bar)
-            results.append(_summary(case, seconds, maps))
-    _print(results, options)
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "--width", type=float, default=0.5, help="of PSPNet-VGG16: 1 as published, 0.5 as the shipped network"
-    )
-    parser.add_argument("--size", type=int, default=224, help="height and width of the input in pixels")
-    parser.add_argument("--repeats", type=int, default=5, help="runs of each contestant")
-    parser.add_argument("--json", type=Path, help="write the numbers here as well")
-    return parser.parse_args()
+    bar = progress.add_task("peers", total=len(cases) * options.repeats * len(CONTESTANTS))
+    for case, task in cases.items():
+        seconds: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
+        maps: dict[str, Maps] = {}
+        # A first run of each on the smallest task, so that none of them pays for what is set up once.
+        for contestant in CONTESTANTS.values():
+            contestant(cases["1 target × aggregation_conv, cold"])
+        for _ in range(options.repeats):
+            for name, contestant in CONTESTANTS.items():
+                progress.update(bar, description=f"{case}: {name}")
+                start = time.perf_counter()
+                maps[name] = contestant(task)
+                seconds[name].append(time.perf_counter() - start)
+                progress.advance(bar)
+        results.append(_summary(case, seconds, maps))
+    return results
 
 
 def _summary(case: str, seconds: dict[str, list[float]], maps: dict[str, Maps]) -> dict[str, Any]:
@@ -102,10 +106,11 @@ def _distance(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 def _stretched(values: np.ndarray) -> np.ndarray:
     shifted = values - values.min()
-    return np.asarray(shifted / (1e-7 + shifted.max()))
+    return np.asarray(shifted / (shifted.max() or 1))
 
 
-def _print(results: Sequence[dict[str, Any]], options: argparse.Namespace) -> None:
+def print_results(results: Sequence[dict[str, Any]], options: argparse.Namespace) -> None:
+    """Print a table of times and ratios."""
     setting = f"width {options.width:g}, {options.size}×{options.size}, {torch.get_num_threads()} threads"
     table = Table(title=f"PSPNet-VGG16, {setting}, torch {torch.__version__}")
     for heading in (
@@ -123,7 +128,3 @@ def _print(results: Sequence[dict[str, Any]], options: argparse.Namespace) -> No
             table.add_row(result["case"], name, f"{milliseconds:.0f} ms", f"{ratio:.2f}", difference)
         table.add_section()
     Console(width=140).print(table)
-
-
-if __name__ == "__main__":
-    main()

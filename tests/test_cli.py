@@ -309,8 +309,8 @@ def test_explorer_says_where_it_is(run: Callable[..., Outcome], monkeypatch: pyt
     """What the two commands hand to the server, which has tests of its own."""
     served: list[Any] = []
 
-    def serve(model: Any, gallery: Any, place: Any, *, memory: int, on_ready: Callable[[str], object]) -> None:
-        served.append((model, gallery, memory))
+    def serve(model: Any, gallery: Any, place: Any, *, memory: int, origin: Any, on_ready: Any) -> None:
+        served.append((model, gallery, memory, origin))
         on_ready(place.address)
 
     monkeypatch.setattr("segscope.server.launch.serve", serve)
@@ -326,12 +326,15 @@ def test_explorer_says_where_it_is(run: Callable[..., Outcome], monkeypatch: pyt
         photograph().save("data/images/one.png")
         outcome = run("demo", *options)
     assert outcome.code == 0, outcome.err
-    (model, gallery, memory), address = served
+    (model, gallery, memory, origin), address = served
     assert memory == 5_000_000
     assert isinstance(model, segscope.SegmentationModel)
     assert [image.name for image in gallery.images()] == (
         ["photo.jpg", "region.png"] if name == "serve" else ["one.png"]
     )
+    assert origin.source == (MODEL if name == "serve" else "demo")
+    assert origin.classes_file == ("classes.txt" if name == "serve" else None)
+    assert (origin.classes is None) == (name == "demo")
     assert outcome.out.splitlines()[0] == f"segscope is ready at {address}"
 
 

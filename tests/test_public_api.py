@@ -43,6 +43,7 @@ PINNED = {
     "Prediction.explain_all": "(self, classes, layers, *, method, region, against, score, **parameters)",
     "Prediction.close": "(self)",
     "Attribution.save": "(self, path)",
+    "Attribution.to_npz": "(self)",
     "Attribution.overlay": "(self, *, opacity, limit)",
     "Attribution.plot": "(self, *, limit)",
     "Region.predicted": "(class_)",

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,13 +202,26 @@ class Attribution:
         """
         kind = Path(path).suffix.lower().lstrip(".")
         if kind == "npz":
-            return write_file(path, lambda file: np.savez_compressed(file, **self._arrays()))
+            return write_file(path, lambda file: file.write(self.to_npz()))
         if kind not in ("png", "svg", "pdf"):
             raise InvalidInput(
                 f"The file {os.fspath(path)!r} ends with {Path(path).suffix!r}; expected .png, .svg, .pdf or .npz."
             )
         figure = self.plot()
         return write_file(path, lambda file: figure.savefig(file, format=kind, dpi=150))
+
+    def to_npz(self) -> bytes:
+        """Return the numbers as the content of an NPZ file, which :func:`numpy.load` reads.
+
+        Returns
+        -------
+        bytes
+            ``values`` (float32, H×W), ``map`` (float32, h×w), ``region`` (float32, H×W, 0..1), ``mask`` (int32, H×W)
+            and ``provenance`` (JSON text).
+        """
+        file = BytesIO()
+        np.savez_compressed(file, **self._arrays())
+        return file.getvalue()
 
     def _limit(self, limit: float | None) -> float:
         if limit is not None and not limit > 0:

@@ -107,6 +107,7 @@ class SegmentationModel:
         source: str,
         *,
         classes: Sequence[str] | None = None,
+        colors: Sequence[str] | None = None,
         preprocess: Preprocess | None = None,
         device: str | torch.device | None = None,
     ) -> SegmentationModel:
@@ -117,7 +118,7 @@ class SegmentationModel:
         source : str
             ``"demo"`` for the network that comes with segscope; ``"module:function"`` or ``"file.py:function"`` for a
             function without arguments that returns a network or a :class:`SegmentationModel`.
-        classes, preprocess, device
+        classes, colors, preprocess, device
             As in the constructor; each overrides what the source says.
 
         Returns
@@ -132,12 +133,13 @@ class SegmentationModel:
         """
         from .sources import load_model
 
-        return load_model(source, classes=classes, preprocess=preprocess, device=device)
+        return load_model(source, classes=classes, colors=colors, preprocess=preprocess, device=device)
 
     def with_options(
         self,
         *,
         classes: Sequence[str] | None = None,
+        colors: Sequence[str] | None = None,
         preprocess: Preprocess | None = None,
         device: str | torch.device | None = None,
     ) -> SegmentationModel:
@@ -145,7 +147,7 @@ class SegmentationModel:
 
         Parameters
         ----------
-        classes, preprocess, device
+        classes, colors, preprocess, device
             As in the constructor; what isn't given stays as it is. New class names keep the colours if they are as
             many.
 
@@ -159,11 +161,11 @@ class SegmentationModel:
         InvalidInput
             As the constructor does.
         """
-        colors = self._colors if classes is None or len(classes) == len(self._colors or ()) else None
+        kept = self._colors if classes is None or len(classes) == len(self._colors or ()) else None
         return SegmentationModel(
             self.network,
             classes=self._classes if classes is None else classes,
-            colors=colors,
+            colors=kept if colors is None else colors,
             preprocess=preprocess or self.preprocess,
             device=device,
             layers=self.layers,

@@ -23,6 +23,7 @@ OPERATIONS: dict[tuple[str, str], tuple[dict[str, Any], int, dict[str, Any] | No
     ("PUT", "/api/statistics"): ({"json": {"paused": True}}, 200, None),
     ("GET", "/api/images/{image_id}/picture"): ({}, 200, {}),
     ("GET", "/api/images/{image_id}/thumbnail"): ({}, 200, {}),
+    ("GET", "/api/images/{image_id}/file"): ({}, 200, {}),
     ("GET", "/api/images/{image_id}/prediction"): ({}, 200, {}),
     ("GET", "/api/images/{image_id}/mask"): ({}, 200, {}),
     ("GET", "/api/images/{image_id}/truth"): ({}, 200, {}),
@@ -30,6 +31,8 @@ OPERATIONS: dict[tuple[str, str], tuple[dict[str, Any], int, dict[str, Any] | No
     ("GET", "/api/images/{image_id}/graph"): ({}, 200, {}),
     ("POST", "/api/images/{image_id}/attribution"): ({"json": QUESTION}, 200, {"json": QUESTION}),
     ("POST", "/api/images/{image_id}/layers"): ({"json": QUESTION}, 200, {"json": QUESTION}),
+    ("POST", "/api/images/{image_id}/archive"): ({"json": QUESTION}, 200, {"json": QUESTION}),
+    ("POST", "/api/images/{image_id}/script"): ({"json": QUESTION}, 200, {"json": QUESTION}),
 }
 # Its answer grows from one request to the next.
 GROWING = "/api/statistics"

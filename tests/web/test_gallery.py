@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .conftest import CLASSES, FARM, NETWORK, Console, Site, serving, wait_for_image, wait_for_map
+from tests.farm import CLASSES, FARM, NETWORK
+
+from .conftest import Console, Site, serving, wait_for_image, wait_for_map
 from .test_explorer import by_id, text
 
 pytestmark = pytest.mark.browser

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import ClassesFile, load, read_bytes
+from .options import ClassesFile, load, read_bytes, read_classes
 from .report import print_line
 
 __all__ = ["demo", "serve"]
@@ -83,7 +83,7 @@ def _run(
     browser: bool,
 ) -> None:
     kept = read_bytes(memory)
-    from ..server import Gallery
+    from ..server import Gallery, Origin
     from ..server.launch import find_place, open_browser, serve
 
     # What can be wrong is found out before the network is loaded, which takes longest.
@@ -93,6 +93,13 @@ def _run(
         for problem in gallery.problems():
             typer.echo(f"left out: {problem.message}", err=True)
         loaded = load(model, classes)
+        names, colors = (None, None) if classes is None else read_classes(classes)
+        origin = Origin(
+            source=model,
+            classes=None if names is None else tuple(names),
+            colors=None if colors is None else tuple(colors),
+            classes_file=None if classes is None else str(classes),
+        )
 
         def announce(address: str) -> None:
             print_line(f"segscope is ready at {address}")
@@ -100,4 +107,4 @@ def _run(
             if browser:
                 open_browser(address)
 
-        serve(loaded, gallery, place, memory=kept, on_ready=announce)
+        serve(loaded, gallery, place, memory=kept, origin=origin, on_ready=announce)

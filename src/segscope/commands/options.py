@@ -71,8 +71,7 @@ def load(source: str, classes_file: Path | None) -> SegmentationModel:
     from ..model import SegmentationModel
 
     names, colors = (None, None) if classes_file is None else read_classes(classes_file)
-    model = SegmentationModel.load(source, classes=names)
-    return model if colors is None else _with_colors(model, colors)
+    return SegmentationModel.load(source, classes=names, colors=colors)
 
 
 def read_classes(path: Path) -> tuple[list[str], list[str] | None]:
@@ -268,19 +267,6 @@ def read_region(*, pixel: str | None, box: str | None, mask: Path | None, everyw
     if mask is not None:
         return _region_from_file(mask)
     return Region.everywhere() if everywhere else None
-
-
-def _with_colors(model: SegmentationModel, colors: list[str]) -> SegmentationModel:
-    return type(model)(
-        model.network,
-        classes=model.classes,
-        colors=colors,
-        preprocess=model.preprocess,
-        layers=model.layers,
-        output=model._output,  # noqa: SLF001  # the model's other options stay as they are
-        channels_last=model._channels_last,  # noqa: SLF001  # likewise
-        name=model.name,
-    )
 
 
 def _whole_numbers(text: str, count: int, option: str, form: str) -> list[int]:

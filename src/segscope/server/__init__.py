@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .app import create_app
 from .gallery import Gallery
+from .origin import Origin
 
-__all__ = ["Gallery", "create_app"]
+__all__ = ["Gallery", "Origin", "create_app"]

@@ -15,6 +15,7 @@ from ..model import SegmentationModel
 from .errors import add_error_handlers
 from .gallery import Gallery
 from .limits import BodyLimit, HeadAsGet
+from .origin import Origin
 from .page import Page
 from .routes import api
 from .schemas import AttributionHeader, ErrorBody, LayersHeader
@@ -37,6 +38,7 @@ def create_app(
     gallery: Gallery,
     *,
     memory: int = DEFAULT_MEMORY,
+    origin: Origin | None = None,
     access: Access | None = None,
     page: Page | None = None,
 ) -> FastAPI:
@@ -50,6 +52,8 @@ def create_app(
         The images to choose from.
     memory : int
         Bytes that the kept predictions may take.
+    origin : Origin, optional
+        Where model and images come from, for the scripts that visitors get; they came as objects otherwise.
     access : Access, optional
         Who may ask; anyone on this machine otherwise.
     page : Page, optional
@@ -65,7 +69,7 @@ def create_app(
     InvalidInput
         When the bound of memory isn't positive.
     """
-    session = Session(model, gallery, memory=memory)
+    session = Session(model, gallery, memory=memory, origin=origin)
     access = access or Access()
 
     @asynccontextmanager

@@ -238,6 +238,31 @@ class Gallery:
         """
         return encode_picture(image.source, image.name, max_pixels=self.max_pixels)
 
+    def file(self, image: GalleryImage) -> bytes:
+        """Return the file of an image as it came.
+
+        Parameters
+        ----------
+        image : GalleryImage
+            From :meth:`find`.
+
+        Returns
+        -------
+        bytes
+            The file.
+
+        Raises
+        ------
+        InvalidImage
+            When the file is gone.
+        """
+        if isinstance(image.source, bytes):
+            return image.source
+        try:
+            return image.source.read_bytes()
+        except OSError as error:
+            raise InvalidImage(f"{image.name!r} can't be read: {error.strerror or error}.") from None
+
     def thumbnail(self, image: GalleryImage) -> bytes:
         """Return a small JPEG of an image.
 

@@ -17,6 +17,7 @@ from ..errors import InvalidInput
 from ..model import SegmentationModel
 from .app import create_app
 from .gallery import Gallery
+from .origin import Origin
 from .security import LOOPBACK_HOSTS, Access, is_loopback
 from .session import DEFAULT_MEMORY
 
@@ -100,6 +101,7 @@ def serve(
     place: Place,
     *,
     memory: int = DEFAULT_MEMORY,
+    origin: Origin | None = None,
     on_ready: Callable[[str], object],
 ) -> None:
     """Run the server until it is interrupted.
@@ -114,6 +116,8 @@ def serve(
         From :func:`find_place`.
     memory : int
         Bytes that kept predictions may take.
+    origin : Origin, optional
+        Where model and images come from.
     on_ready : callable
         Gets the address as soon as requests are answered.
 
@@ -124,7 +128,14 @@ def serve(
     KeyboardInterrupt
         When the user ends it.
     """
-    server = make_server(model, gallery, access=place.access, memory=memory, on_ready=lambda: on_ready(place.address))
+    server = make_server(
+        model,
+        gallery,
+        access=place.access,
+        memory=memory,
+        origin=origin,
+        on_ready=lambda: on_ready(place.address),
+    )
     with place.listener:
         server.run(sockets=[place.listener])
 
@@ -135,6 +146,7 @@ def make_server(
     *,
     access: Access,
     memory: int = DEFAULT_MEMORY,
+    origin: Origin | None = None,
     on_ready: Callable[[], object],
 ) -> uvicorn.Server:
     """Return a server that is ready to run on a socket.
@@ -149,6 +161,8 @@ def make_server(
         Who may ask.
     memory : int
         Bytes that kept predictions may take.
+    origin : Origin, optional
+        Where model and images come from.
     on_ready : callable
         Called as soon as requests are answered.
 
@@ -163,7 +177,7 @@ def make_server(
         When the bound of memory isn't positive.
     """
     settings = uvicorn.Config(
-        create_app(model, gallery, memory=memory, access=access),
+        create_app(model, gallery, memory=memory, origin=origin, access=access),
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -6,9 +6,18 @@ from collections.abc import Iterator
 
 from ..errors import InvalidRegion
 from ..region import Region
-from .schemas import CombinedRegion, MaskRegion, OtherRegion, RegionBody, SuperpixelRegion, to_json
+from .schemas import (
+    CombinedRegion,
+    ErrorsRegion,
+    MaskRegion,
+    OtherRegion,
+    RegionBody,
+    SuperpixelRegion,
+    TrueRegion,
+    to_json,
+)
 
-__all__ = ["MAX_DIVISIONS", "MAX_PARTS", "read_region"]
+__all__ = ["MAX_DIVISIONS", "MAX_PARTS", "needs_truth", "read_region"]
 
 MAX_PARTS = 64
 """How many parts a region may be made of: each takes a number for every pixel."""
@@ -56,6 +65,22 @@ def read_region(body: RegionBody | None, *, size: tuple[int, int]) -> Region | N
                 "(height×width)."
             )
     return Region.from_dict(to_json(body))
+
+
+def needs_truth(body: RegionBody | None) -> bool:
+    """Tell whether a region depends on the true mask.
+
+    Parameters
+    ----------
+    body : RegionBody or None
+        What came.
+
+    Returns
+    -------
+    bool
+        True where one of its parts does.
+    """
+    return body is not None and any(isinstance(part, (TrueRegion, ErrorsRegion)) for part in _parts(body))
 
 
 def _parts(body: RegionBody) -> Iterator[RegionBody]:

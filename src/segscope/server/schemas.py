@@ -40,6 +40,7 @@ __all__ = [
     "PredictedRegion",
     "PredictionSummary",
     "RegionBody",
+    "Script",
     "SegmentRegion",
     "StatisticsOverview",
     "StatisticsPause",
@@ -269,6 +270,13 @@ class LayersHeader(_Sent):
     signed: bool = Field(description="Whether negative values have a meaning.")
     milliseconds: float = Field(description="Time that the answer took, waiting aside.")
     layers: list[LayerMap] = Field(description="In forward order, one for each map.")
+
+
+class Script(_Sent):
+    """What makes a map again."""
+
+    python: str = Field(description="A script; it says in comments what it relies on.")
+    command: str | None = Field(description="The command line that does the same; null where none can.")
 
 
 class EverywhereRegion(_Received):

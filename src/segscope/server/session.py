@@ -9,6 +9,7 @@ from ..cache import PredictionCache
 from ..model import SegmentationModel
 from ..prediction import Prediction
 from .gallery import Gallery, GalleryImage
+from .origin import Origin
 from .sameness import Sameness
 from .statistics import Statistics
 from .summary import Summary, summarize
@@ -35,6 +36,8 @@ class Session:
         The images.
     memory : int
         Bytes that kept predictions may take.
+    origin : Origin, optional
+        Where model and images come from; they came as objects otherwise.
 
     Raises
     ------
@@ -42,9 +45,12 @@ class Session:
         When the bound isn't positive.
     """
 
-    def __init__(self, model: SegmentationModel, gallery: Gallery, *, memory: int = DEFAULT_MEMORY) -> None:
+    def __init__(
+        self, model: SegmentationModel, gallery: Gallery, *, memory: int = DEFAULT_MEMORY, origin: Origin | None = None
+    ) -> None:
         self.model = model
         self.gallery = gallery
+        self.origin = origin or Origin()
         self.work = Work()
         self.predictions = PredictionCache(memory)
         self.sameness = Sameness()

@@ -18,8 +18,10 @@ from torch import nn
 from ..errors import InvalidInput, SegscopeError
 from ..image import ImageLike, picture_of, read_pixels
 from ..model import SegmentationModel
+from ..script import literal
 from .gallery import Gallery
 from .launch import find_place, make_server
+from .origin import Origin
 from .session import DEFAULT_MEMORY
 
 if TYPE_CHECKING:
@@ -49,7 +51,9 @@ class Viewer:
         Of the page in a notebook, in pixels.
     """
 
-    def __init__(self, model: SegmentationModel, gallery: Gallery, *, memory: int, height: int) -> None:
+    def __init__(
+        self, model: SegmentationModel, gallery: Gallery, *, memory: int, height: int, origin: Origin | None = None
+    ) -> None:
         place = find_place(port=0)
         self.url = place.address
         self.height = height
@@ -61,6 +65,7 @@ class Viewer:
                 gallery,
                 access=replace(place.access, framed_by=_NOTEBOOKS),
                 memory=memory,
+                origin=origin,
                 on_ready=ready.set,
             )
         except SegscopeError:
@@ -148,13 +153,17 @@ def show(
     """
     if not height > 0:
         raise InvalidInput(f"The height is {height!r}; expected pixels, a number above zero.")
+    given: dict[str, str] = {}
     if isinstance(images, (str, os.PathLike)):
         gallery = Gallery(images, masks=masks)
     elif masks is not None:
         raise InvalidInput("Masks were given with images that aren't in a folder; give a folder for both.")
     else:
-        gallery = _gallery_of(images)
-    return Viewer(_loaded(model), gallery, memory=memory, height=int(height))
+        gallery, given = _gallery_of(images)
+    origin = Origin(
+        source=model if isinstance(model, str) else None, is_network=isinstance(model, nn.Module), given=given
+    )
+    return Viewer(_loaded(model), gallery, memory=memory, height=int(height), origin=origin)
 
 
 def _loaded(model: SegmentationModel | nn.Module | str) -> SegmentationModel:
@@ -163,24 +172,24 @@ def _loaded(model: SegmentationModel | nn.Module | str) -> SegmentationModel:
     return SegmentationModel.load(model) if isinstance(model, str) else SegmentationModel(model)
 
 
-def _gallery_of(images: Iterable[ImageLike]) -> Gallery:
+def _gallery_of(images: Iterable[ImageLike]) -> tuple[Gallery, dict[str, str]]:
+    """Return the images as a gallery, and for each id the expression that the image is."""
     files = [_file(image, index) for index, image in enumerate(images)]
     if not files:
         raise InvalidInput("There are no images to show; give a folder, or at least one image.")
-    gallery = Gallery(kept_bytes=sum(len(data) for data, _ in files) + 256 * 2**20)
+    gallery = Gallery(kept_bytes=sum(len(data) for data, _, _ in files) + 256 * 2**20)
     # The newest is listed first.
-    for data, name in reversed(files):
-        gallery.add(data, name)
-    return gallery
+    given = {gallery.add(data, name).id: expression for data, name, expression in reversed(files)}
+    return gallery, given
 
 
-def _file(image: ImageLike, index: int) -> tuple[bytes, str]:
-    """Return an image as a file, and its name."""
+def _file(image: ImageLike, index: int) -> tuple[bytes, str, str]:
+    """Return an image as a file, its name, and the expression that it is."""
     if isinstance(image, (str, os.PathLike)):
         try:
-            return Path(image).read_bytes(), Path(image).name
+            return Path(image).read_bytes(), Path(image).name, literal(os.fspath(image))
         except OSError as error:
             raise InvalidInput(f"The image {os.fspath(image)!r} can't be read: {error.strerror or error}.") from None
     file = BytesIO()
     Image.fromarray(picture_of(read_pixels(image))).save(file, "PNG", compress_level=1)
-    return file.getvalue(), f"image {index}"
+    return file.getvalue(), f"image {index}", f"images[{index}]"

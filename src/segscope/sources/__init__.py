@@ -25,6 +25,7 @@ def load_model(
     source: str,
     *,
     classes: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
     preprocess: Preprocess | None = None,
     device: str | torch.device | None = None,
 ) -> SegmentationModel:
@@ -34,7 +35,7 @@ def load_model(
     ----------
     source : str
         ``"demo"``, ``"module:function"`` or ``"file.py:function"``.
-    classes, preprocess, device
+    classes, colors, preprocess, device
         Override what the source says.
 
     Returns
@@ -49,11 +50,11 @@ def load_model(
     """
     made = _make(source)
     if isinstance(made, SegmentationModel):
-        if classes is None and preprocess is None and device is None:
+        if classes is None and colors is None and preprocess is None and device is None:
             return made
-        return made.with_options(classes=classes, preprocess=preprocess, device=device)
+        return made.with_options(classes=classes, colors=colors, preprocess=preprocess, device=device)
     if isinstance(made, nn.Module):
-        return SegmentationModel(made, classes=classes, preprocess=preprocess, device=device)
+        return SegmentationModel(made, classes=classes, colors=colors, preprocess=preprocess, device=device)
     raise InvalidInput(
         f"The model source {source!r} returned a {type(made).__name__}; expected a torch.nn.Module or a "
         "segscope.SegmentationModel."

@@ -1,7 +1,20 @@
 /** The server's routes, each one function; every failure is an ApiError. */
 
 import { parseNpy, type NpyArray } from "./npy";
-import type { AttributionHeader, AttributionRequest, ErrorBody, ImageList, ImageRecord, LayersHeader, LayersRequest, Model, NetworkGraph, Prediction, Statistics } from "./types";
+import type {
+  AttributionHeader,
+  AttributionRequest,
+  ErrorBody,
+  ImageList,
+  ImageRecord,
+  LayersHeader,
+  LayersRequest,
+  Model,
+  NetworkGraph,
+  Prediction,
+  Script,
+  Statistics,
+} from "./types";
 
 export class ApiError extends Error {
   readonly code: string;
@@ -116,14 +129,13 @@ export interface AttributionAnswer {
   values: NpyArray;
 }
 
+function post(address: string, body: AttributionRequest | LayersRequest, signal: AbortSignal): Promise<Response> {
+  return request(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal });
+}
+
 /** Ask for arrays that a header describes. */
 async function postQuestion<T>(address: string, body: AttributionRequest | LayersRequest, header: string, signal: AbortSignal): Promise<{ header: T; values: NpyArray }> {
-  const response = await request(address, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-    signal,
-  });
+  const response = await post(address, body, signal);
   const described = response.headers.get(header);
   if (described === null) throw new ApiError("unexpected-answer", "The server sent a map without saying where it came from.", response.status);
   return { header: JSON.parse(described) as T, values: parseNpy(await response.arrayBuffer()) };
@@ -131,6 +143,23 @@ async function postQuestion<T>(address: string, body: AttributionRequest | Layer
 
 export function getAttribution(id: string, body: AttributionRequest, signal: AbortSignal): Promise<AttributionAnswer> {
   return postQuestion(imageAddress(id, "attribution"), body, "X-Segscope-Attribution", signal);
+}
+
+/** The map with all its numbers, as an NPZ file. */
+export async function getArchive(id: string, body: AttributionRequest, signal: AbortSignal): Promise<Blob> {
+  const response = await post(imageAddress(id, "archive"), body, signal);
+  return response.blob();
+}
+
+/** What makes the map again. */
+export async function getScript(id: string, body: AttributionRequest, signal: AbortSignal): Promise<Script> {
+  const response = await post(imageAddress(id, "script"), body, signal);
+  return (await response.json()) as Script;
+}
+
+/** The image's file as it came. */
+export function fileAddress(id: string): string {
+  return imageAddress(id, "file");
 }
 
 /** The layers that an image went through, the input first, and which one feeds which. */

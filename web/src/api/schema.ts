@@ -28,6 +28,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/images/{image_id}/archive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A map with all its numbers
+         * @description Return the file that `segscope explain -o map.npz` writes; numpy.load reads it.
+         */
+        post: operations["post_archive_api_images__image_id__archive_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/images/{image_id}/attribution": {
         parameters: {
             query?: never;
@@ -42,6 +62,26 @@ export interface paths {
          * @description Return how much each place of a layer mattered for the score of a class over a region, in the image's pixels.
          */
         post: operations["post_attribution_api_images__image_id__attribution_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{image_id}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The original file
+         * @description Return the file as the network gets it, with all that a picture for display may lose.
+         */
+        get: operations["get_file_api_images__image_id__file_get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -142,6 +182,26 @@ export interface paths {
         get: operations["get_prediction_api_images__image_id__prediction_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{image_id}/script": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The Python lines that make a map
+         * @description Return a script that makes the map which the same question gets, and the command line where one can say it.
+         */
+        post: operations["post_script_api_images__image_id__script_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -853,6 +913,22 @@ export interface components {
             layers: components["schemas"]["LayerDescription"][];
         };
         /**
+         * Script
+         * @description What makes a map again.
+         */
+        Script: {
+            /**
+             * Command
+             * @description The command line that does the same; null where none can.
+             */
+            command: string | null;
+            /**
+             * Python
+             * @description A script; it says in comments what it relies on.
+             */
+            python: string;
+        };
+        /**
          * SegmentRegion
          * @description The connected part of the predicted mask around a pixel.
          */
@@ -1044,6 +1120,51 @@ export interface operations {
             };
         };
     };
+    post_archive_api_images__image_id__archive_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's opaque id. */
+                image_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AttributionRequest"];
+            };
+        };
+        responses: {
+            /** @description An NPZ file with values, map, region, mask and provenance. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-npz": string;
+                };
+            };
+            /** @description A fault of the request; the message says what to do. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A fault of the server. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     post_attribution_api_images__image_id__attribution_post: {
         parameters: {
             query?: never;
@@ -1071,6 +1192,47 @@ export interface operations {
                 };
                 content: {
                     "application/x-npy": string;
+                };
+            };
+            /** @description A fault of the request; the message says what to do. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A fault of the server. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_file_api_images__image_id__file_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's opaque id. */
+                image_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file as it came, to be saved. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
                 };
             };
             /** @description A fault of the request; the message says what to do. */
@@ -1285,6 +1447,51 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PredictionSummary"];
+                };
+            };
+            /** @description A fault of the request; the message says what to do. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A fault of the server. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    post_script_api_images__image_id__script_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's opaque id. */
+                image_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AttributionRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Script"];
                 };
             };
             /** @description A fault of the request; the message says what to do. */

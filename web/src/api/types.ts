@@ -25,4 +25,5 @@ export type LayerMap = Schemas["LayerMap"];
 export type ImageStatistics = Schemas["ImageStatistics"];
 export type ImageFailure = Schemas["ImageFailure"];
 export type Statistics = Schemas["StatisticsOverview"];
+export type Script = Schemas["Script"];
 export type ErrorBody = Schemas["ErrorBody"];

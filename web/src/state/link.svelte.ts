@@ -42,7 +42,10 @@ export function linkAddress(explorer: Explorer): void {
   });
 }
 
-/** The address of the present view, also before it has been written. */
+/** The address of the present view, also before it has been written, and without the visitor's own token. */
 export function currentAddress(explorer: Explorer): string {
-  return `${window.location.href.replace(/#.*$/, "")}#${encodeChoice(explorer.resolved)}`;
+  const address = new URL(window.location.href);
+  address.searchParams.delete("token");
+  address.hash = "";
+  return `${address.href.replace(/#$/, "")}#${encodeChoice(explorer.resolved)}`;
 }

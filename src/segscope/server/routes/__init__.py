@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from . import attributions, graphs, images, layers, model, predictions, statistics, superpixels
+from . import archives, attributions, graphs, images, layers, model, predictions, scripts, statistics, superpixels
 
 __all__ = ["api"]
 
 api = APIRouter(prefix="/api")
-for _resource in (model, images, statistics, predictions, superpixels, graphs, attributions, layers):
+for _resource in (model, images, statistics, predictions, superpixels, graphs, attributions, layers, archives, scripts):
     api.include_router(_resource.router)

@@ -7,10 +7,9 @@ import time
 from fastapi import APIRouter, Request
 
 from ...attribution import Attribution
-from ...methods import find_method
 from ..gallery import GalleryImage
 from ..npy import NpyResponse, to_npy
-from ..regions import read_region
+from ..questions import explain
 from ..schemas import AttributionHeader, AttributionRequest, header_text
 from ..session import Session
 from .shared import ImageOf, SessionOf, binary, header_schema
@@ -41,17 +40,7 @@ async def post_attribution(
 def _answer(session: Session, image: GalleryImage, question: AttributionRequest) -> NpyResponse:
     prediction = session.prediction(image)
     start = time.perf_counter()
-    # Names are checked by the method before they become keywords, some of which have another meaning.
-    parameters = find_method(question.method).check(question.parameters)
-    attribution = prediction.explain(
-        question.class_,
-        read_region(question.region, size=(image.height, image.width)),
-        layer=question.layer,
-        method=question.method,
-        against=question.against,
-        score=question.score,
-        **parameters,
-    )
+    attribution = explain(prediction, image, question)
     body = to_npy(attribution.values)
     same = session.sameness.of(attribution, prediction, image=f"{image.id} {image.version}")
     header = _describe(attribution, same=same, milliseconds=(time.perf_counter() - start) * 1000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.requests import ClientDisconnect
@@ -70,6 +71,28 @@ async def get_picture(request: Request, session: SessionOf, image: ImageOf) -> R
         return Response(data, media_type=kind)
 
     return await _unless_known(request, session, image, encode)
+
+
+@router.get(
+    "/images/{image_id}/file",
+    summary="The original file",
+    response_class=Response,
+    responses=binary("The file as it came, to be saved.", "application/octet-stream"),
+)
+async def get_file(request: Request, session: SessionOf, image: ImageOf) -> Response:
+    """Return the file as the network gets it, with all that a picture for display may lose."""
+    # Never shown by a browser, whatever it holds.
+    disposition = f"attachment; filename*=UTF-8''{quote(image.name, safe='')}"
+    return await _unless_known(
+        request,
+        session,
+        image,
+        lambda: Response(
+            session.gallery.file(image),
+            media_type="application/octet-stream",
+            headers={"Content-Disposition": disposition},
+        ),
+    )
 
 
 @router.get(

@@ -1,0 +1,32 @@
+/** The pictures as they are shown: on the screen, and in a figure that is saved. */
+
+import { toCanvas } from "../../colour/canvas";
+import { colourTable } from "../../colour/maps";
+import { paintErrors, paintLabels, paintValues } from "../../colour/paint";
+import type { ShownMask } from "../../state/choice";
+import type { Explorer } from "../../state/explorer.svelte";
+
+export const MASK_TITLES: Readonly<Record<ShownMask, string>> = { prediction: "Predicted mask", truth: "True mask", errors: "Errors" };
+
+/** Without a true mask there is only the prediction, whatever a link asks for. */
+export function shownMask(explorer: Explorer): ShownMask {
+  return explorer.image?.has_truth === true ? explorer.choice.mask : "prediction";
+}
+
+export function paintMask({ scene, colours }: Explorer, shown: ShownMask): HTMLCanvasElement | null {
+  if (scene === null || (shown !== "prediction" && scene.truth === null)) return null;
+  if (shown === "prediction" || scene.truth === null) return toCanvas(paintLabels(scene.mask, colours), scene.size);
+  if (shown === "truth") return toCanvas(paintLabels(scene.truth, colours), scene.size);
+  return toCanvas(paintErrors(scene.mask, scene.truth, colours), scene.size);
+}
+
+/** The name of the colour map in use. */
+export function shownColours({ signed, choice }: Explorer): Explorer["choice"]["sequential" | "diverging"] {
+  return signed ? choice.diverging : choice.sequential;
+}
+
+export function paintMap(explorer: Explorer): HTMLCanvasElement | null {
+  const { answer, range, size } = explorer;
+  if (answer === null || range === null || size === null) return null;
+  return toCanvas(paintValues(answer.values.data, range, colourTable(shownColours(explorer))), size);
+}
