@@ -192,7 +192,9 @@ def test_one_channel_that_ends_in_a_sigmoid_gives_probabilities(activation: Any,
     expected = network(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)
     prediction = SegmentationModel(network, classes=("sea", "land")).predict(image)
     if activation is not squeezed:
-        np.testing.assert_allclose(prediction.probabilities[1], expected[0, 0].detach().numpy(), atol=1e-5)
+        land = expected[0, 0].detach().numpy()
+        np.testing.assert_allclose(prediction.probabilities[1], land, atol=1e-5)
+        np.testing.assert_allclose(prediction.confidence, np.maximum(land, 1 - land), atol=1e-5)
     assert prediction.logits.shape == (2, *expected.shape[-2:])
     np.testing.assert_array_equal(prediction.logits[0], -prediction.logits[1])
     assert 0 < (prediction.mask == 1).mean() < 1

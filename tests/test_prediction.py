@@ -29,6 +29,13 @@ def test_mask_and_probabilities(prediction: segscope.Prediction) -> None:
     assert prediction.truth is None
 
 
+def test_confidence_is_the_probability_of_the_predicted_class(prediction: segscope.Prediction) -> None:
+    before = prediction.logits.copy()
+    assert prediction.confidence.dtype == np.float32
+    np.testing.assert_allclose(prediction.confidence, prediction.probabilities.max(axis=0), atol=1e-6)
+    np.testing.assert_array_equal(prediction.logits, before)
+
+
 def test_low_resolution_logits_are_brought_to_the_input_and_then_to_the_image(image: NDArray[np.uint8]) -> None:
     network = nn.Conv2d(3, 3, 3, stride=4, padding=1)
     prediction = SegmentationModel(network, preprocess=Preprocess((32, 24))).predict(image)
@@ -196,6 +203,8 @@ def test_nbytes_counts_pictures_once_they_are_there(prediction: segscope.Predict
     before = prediction.nbytes
     probabilities = prediction.probabilities
     assert prediction.nbytes == before + probabilities.nbytes
+    confidence = prediction.confidence
+    assert prediction.nbytes == before + probabilities.nbytes + confidence.nbytes
 
 
 def tensors_of(prediction: segscope.Prediction) -> list[weakref.ref[Tensor]]:

@@ -87,6 +87,7 @@ ATTRIBUTES = {
         "mask",
         "logits",
         "probabilities",
+        "confidence",
         "truth",
         "layers",
         "default_layer",

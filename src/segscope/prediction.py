@@ -131,6 +131,14 @@ class Prediction:
         return np.asarray(torch.softmax(self._image_logits() / self._temperature, dim=0).cpu().numpy())
 
     @cached_property
+    def confidence(self) -> NDArray[np.float32]:
+        """The probability of the predicted class at each pixel of the image, float32, H×W, 0..1."""
+        scores = self._image_logits() / self._temperature
+        # In place: one float for each class and pixel is the most memory that an image takes.
+        scores -= scores.amax(dim=0)
+        return np.asarray((1 / scores.exp_().sum(dim=0)).cpu().numpy())
+
+    @cached_property
     def default_layer(self) -> str:
         """The layer to explain when none is given: the last one with more channels than there are classes."""
         names = [name for name, layer in self.layers.items() if layer.channels > len(self.model.classes)]
@@ -154,6 +162,7 @@ class Prediction:
             self.truth,
             self.__dict__.get("mask"),
             self.__dict__.get("probabilities"),
+            self.__dict__.get("confidence"),
             *tuple(self._superpixels.values()),
         )
         return self._pass_bytes + sum(picture.nbytes for picture in pictures if picture is not None)

@@ -90,6 +90,20 @@ def test_prediction_is_what_the_library_says(
         assert entry["iou"] == pytest.approx((predicted & true).sum() / (predicted | true).sum())
 
 
+def test_confidence_is_in_bytes(client: Client, ids: dict[str, str], expected: segscope.Prediction) -> None:
+    found = npy(client.get(f"/api/images/{ids['image2.png']}/confidence"))
+    assert found.dtype == np.uint8
+    assert found.shape == expected.mask.shape
+    np.testing.assert_allclose(found / 255, expected.probabilities.max(axis=0), atol=0.5 / 255 + 1e-5)
+
+
+def test_confidence_of_one_channel_is_of_the_class_that_won(gallery: Gallery, ids: dict[str, str]) -> None:
+    torch.manual_seed(2)
+    client = Client(create_app(segscope.SegmentationModel(torch.nn.Conv2d(3, 1, 1), classes=("sea", "land")), gallery))
+    found = npy(client.get(f"/api/images/{ids['image2.png']}/confidence"))
+    assert found.min() >= 127
+
+
 def test_prediction_without_truth_has_no_iou(client: Client, ids: dict[str, str]) -> None:
     body = client.get(f"/api/images/{ids['image10.png']}/prediction").json()
     assert [entry["iou"] for entry in body["classes"]] == [None] * 4

@@ -238,11 +238,26 @@ class AttributionHeader(_Sent):
     map_width: int = Field(description="Width of the map at the layer's own resolution.")
     region_pixels: int = Field(description="Pixels asked about.")
     score_value: float = Field(description="The score that is explained.")
-    same_for_every_region: bool | None = Field(
-        description="Whether another region gets the same map, up to scale, so that this one says nothing about its "
-        "region in particular; measured. Null where it can't be."
-    )
     milliseconds: float = Field(description="Time that the answer took, waiting aside.")
+
+
+class AlternativeDescription(_Sent):
+    """A method at a layer that tells regions apart, with default parameters where it is another method."""
+
+    method: str
+    layer: str
+
+
+class SamenessFinding(_Sent):
+    """Whether a map says anything about its region in particular; measured."""
+
+    same: bool | None = Field(
+        description="Whether every region gets the same map, up to scale. Null where it can't be measured."
+    )
+    alternatives: tuple[AlternativeDescription, ...] = Field(
+        description="Where it is the same: another method at this layer, and this method at an earlier layer, whose "
+        "maps of two regions were seen to differ. Empty where none was found."
+    )
 
 
 class NetworkGraph(_Sent):

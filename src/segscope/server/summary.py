@@ -84,9 +84,7 @@ def summarize(prediction: Prediction) -> Summary:
         ClassResult(index, name, int(counts[index]) / prediction.mask.size, ious[index], true_shares[index])
         for index, name in enumerate(names)
     )
-    confidence = float(prediction.probabilities.max(axis=0).mean(dtype=np.float64))
-    # One float for each class and pixel of the image: too much to keep for a number that is known now.
-    del prediction.probabilities
+    confidence = float(prediction.confidence.mean(dtype=np.float64))
     return Summary(classes, tuple(prediction.layers.values()), prediction.default_layer, confidence)
 
 

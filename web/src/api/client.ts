@@ -12,6 +12,7 @@ import type {
   Model,
   NetworkGraph,
   Prediction,
+  SamenessFinding,
   Script,
   Statistics,
 } from "./types";
@@ -92,6 +93,11 @@ export function getTruth(id: string, signal: AbortSignal): Promise<NpyArray> {
   return getArray(imageAddress(id, "truth"), signal);
 }
 
+/** Probability of each pixel's predicted class, H×W bytes: 255 is 1. */
+export function getConfidence(id: string, signal: AbortSignal): Promise<NpyArray> {
+  return getArray(imageAddress(id, "confidence"), signal);
+}
+
 /** The number of each pixel's superpixel, H×W. */
 export function getSuperpixels(id: string, count: number, signal: AbortSignal): Promise<NpyArray> {
   return getArray(`${imageAddress(id, "superpixels")}?count=${count}`, signal);
@@ -160,6 +166,12 @@ export async function getScript(id: string, body: AttributionRequest, signal: Ab
 /** The image's file as it came. */
 export function fileAddress(id: string): string {
   return imageAddress(id, "file");
+}
+
+/** Whether every region would get the same map, and what tells regions apart where it does. */
+export async function getSameness(id: string, body: AttributionRequest, signal: AbortSignal): Promise<SamenessFinding> {
+  const response = await post(imageAddress(id, "sameness"), body, signal);
+  return (await response.json()) as SamenessFinding;
 }
 
 /** The layers that an image went through, the input first, and which one feeds which. */

@@ -68,6 +68,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/images/{image_id}/confidence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How sure the network is
+         * @description Return the probability of each pixel's predicted class; a byte each, so off by at most 0.2 %.
+         */
+        get: operations["get_confidence_api_images__image_id__confidence_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/images/{image_id}/file": {
         parameters: {
             query?: never;
@@ -182,6 +202,26 @@ export interface paths {
         get: operations["get_prediction_api_images__image_id__prediction_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{image_id}/sameness": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Would every region get the same map?
+         * @description Return whether it would, and what tells regions apart where this map doesn't; measured once for all regions.
+         */
+        post: operations["post_sameness_api_images__image_id__sameness_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -317,6 +357,16 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * AlternativeDescription
+         * @description A method at a layer that tells regions apart, with default parameters where it is another method.
+         */
+        AlternativeDescription: {
+            /** Layer */
+            layer: string;
+            /** Method */
+            method: string;
+        };
+        /**
          * AttributionHeader
          * @description The header X-Segscope-Attribution: what the map beside it answers.
          */
@@ -347,11 +397,6 @@ export interface components {
              * @description Pixels asked about.
              */
             region_pixels: number;
-            /**
-             * Same For Every Region
-             * @description Whether another region gets the same map, up to scale, so that this one says nothing about its region in particular; measured. Null where it can't be.
-             */
-            same_for_every_region: boolean | null;
             /**
              * Score Value
              * @description The score that is explained.
@@ -913,6 +958,22 @@ export interface components {
             layers: components["schemas"]["LayerDescription"][];
         };
         /**
+         * SamenessFinding
+         * @description Whether a map says anything about its region in particular; measured.
+         */
+        SamenessFinding: {
+            /**
+             * Alternatives
+             * @description Where it is the same: another method at this layer, and this method at an earlier layer, whose maps of two regions were seen to differ. Empty where none was found.
+             */
+            alternatives: components["schemas"]["AlternativeDescription"][];
+            /**
+             * Same
+             * @description Whether every region gets the same map, up to scale. Null where it can't be measured.
+             */
+            same: boolean | null;
+        };
+        /**
          * Script
          * @description What makes a map again.
          */
@@ -1214,6 +1275,47 @@ export interface operations {
             };
         };
     };
+    get_confidence_api_images__image_id__confidence_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's opaque id. */
+                image_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Probability of the predicted class times 255, rounded, uint8, height×width. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-npy": string;
+                };
+            };
+            /** @description A fault of the request; the message says what to do. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A fault of the server. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     get_file_api_images__image_id__file_get: {
         parameters: {
             query?: never;
@@ -1447,6 +1549,51 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PredictionSummary"];
+                };
+            };
+            /** @description A fault of the request; the message says what to do. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A fault of the server. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    post_sameness_api_images__image_id__sameness_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's opaque id. */
+                image_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AttributionRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SamenessFinding"];
                 };
             };
             /** @description A fault of the request; the message says what to do. */

@@ -37,6 +37,12 @@ describe("paintValues", () => {
     expect([...bytes]).toEqual([...table[0]!, 255, ...table[STEPS - 1]!, 255, ...table[0]!, 255, ...table[STEPS - 1]!, 255]);
   });
 
+  it("leaves out what is nearer to zero than the threshold, on both sides", () => {
+    const opacities = (values: number[], least: number): number[] => [...paintValues(values, rangeOf(2, true), table, least)].filter((_, i) => i % 4 === 3);
+    expect(opacities([-2, -0.5, -0.49, 0, 0.49, 0.5, 2, NaN], 0.5)).toEqual([255, 255, 0, 0, 0, 255, 255, 0]);
+    expect(opacities([-2, 0, 2, NaN], 0)).toEqual([255, 255, 255, 0]);
+  });
+
   it("gives zero the neutral colour of a signed map", () => {
     const diverging = colourTable("blue-red");
     expect([...paintValues([0], rangeOf(3, true), diverging)]).toEqual([...diverging[(STEPS - 1) / 2]!, 255]);

@@ -5,14 +5,15 @@ import type { Range } from "./scale";
 
 export type Bytes = Uint8ClampedArray<ArrayBuffer>;
 
-/** Importance through a colour table; what isn't a number stays transparent. */
-export function paintValues(values: ArrayLike<number>, range: Range, table: readonly Rgb[]): Bytes {
+/** Importance through a colour table; what isn't a number, or is nearer to zero than `least`, stays transparent. */
+export function paintValues(values: ArrayLike<number>, range: Range, table: readonly Rgb[], least = 0): Bytes {
   const bytes = new Uint8ClampedArray(values.length * 4);
   const last = table.length - 1;
   const factor = range.high > range.low ? last / (range.high - range.low) : 0;
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!;
-    if (Number.isNaN(value)) continue;
+    // Also true for what isn't a number.
+    if (!(value >= least || value <= -least)) continue;
     const step = Math.round((value - range.low) * factor);
     const colour = table[step < 0 ? 0 : step > last ? last : step]!;
     bytes[i * 4] = colour[0];

@@ -111,6 +111,7 @@ describe("caption", () => {
     score: "logit",
     header: { class: "cap", layer: "conv", region_pixels: 1, score_value: 4.321 },
     bound: null,
+    least: 0,
     part: null,
   };
 

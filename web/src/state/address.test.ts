@@ -20,6 +20,7 @@ const full: Choice = {
   sequential: "cividis",
   diverging: "purple-orange",
   bound: 4.3e-5,
+  threshold: 0.42,
   view: { zoom: 2.5, row: 100.25, column: 40.5 },
   list: {
     sort: "iou.ring & co: 1..2",
@@ -93,6 +94,8 @@ describe("address", () => {
     "opacity=-3",
     "opacity=x",
     "bound=0",
+    "threshold=-1",
+    "threshold=much",
     "bound=Infinity",
     "view=0.1,2,3",
     "view=NaN,2,3",

@@ -6,7 +6,7 @@ import type { View } from "../geometry/view";
 import { decodeList, encodeList } from "./listChoice";
 import { decodeRegion, encodeRegion } from "./regionText";
 import { TOOLS, toolOf } from "./tools";
-import { INITIAL, SCORES, SHOWN_MAPS, SHOWN_MASKS, type Choice } from "./choice";
+import { INITIAL, MOST_HIDDEN, SCORES, SHOWN_MAPS, SHOWN_MASKS, type Choice } from "./choice";
 
 const NAMES = ["image", "class", "against", "layer", "method"] as const;
 const PARAMETER_PREFIX = "method.";
@@ -51,6 +51,7 @@ export function encodeChoice(choice: Choice): string {
   if (choice.live) query.set("live", "true");
   if (choice.opacity !== INITIAL.opacity) query.set("opacity", round(choice.opacity));
   if (choice.bound !== null) query.set("bound", round(choice.bound));
+  if (choice.threshold !== INITIAL.threshold) query.set("threshold", round(choice.threshold));
   if (choice.view !== null) query.set("view", [choice.view.zoom, choice.view.row, choice.view.column].map(round).join(","));
   encodeList(query, choice.list);
   // Commas, colons and semicolons are legal there, and a link that can be read is worth more than a strict one.
@@ -80,6 +81,7 @@ export function decodeChoice(text: string): Choice {
     sequential: oneOf(query.get("sequential"), SEQUENTIAL, INITIAL.sequential),
     diverging: oneOf(query.get("diverging"), DIVERGING, INITIAL.diverging),
     bound: decodeAmount(query.get("bound"), Infinity),
+    threshold: decodeAmount(query.get("threshold"), MOST_HIDDEN) ?? INITIAL.threshold,
     view: decodeView(query.get("view") ?? ""),
     list: decodeList(query),
   };

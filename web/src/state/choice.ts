@@ -11,6 +11,9 @@ export const SHOWN_MASKS = ["prediction", "truth", "errors"] as const;
 export const SHOWN_MAPS = ["overlay", "alone"] as const;
 export const SCORES = ["logit", "probability"] as const;
 
+/** Of the scale: its upper end is always shown. */
+export const MOST_HIDDEN = 0.99;
+
 export type ShownMask = (typeof SHOWN_MASKS)[number];
 export type ShownMap = (typeof SHOWN_MAPS)[number];
 export type Score = (typeof SCORES)[number];
@@ -38,6 +41,8 @@ export interface Choice {
   diverging: DivergingName;
   /** The scale's upper end where it is held for all maps; null: each map has its own. */
   bound: number | null;
+  /** Importance below this part of the scale is hidden. */
+  threshold: number;
   /** null: the whole image. */
   view: View | null;
   /** How the list of images is sorted and filtered. */
@@ -61,6 +66,7 @@ export const INITIAL: Choice = {
   sequential: "inferno",
   diverging: "blue-red",
   bound: null,
+  threshold: 0,
   view: null,
   list: INITIAL_LIST,
 };

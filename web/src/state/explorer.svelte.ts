@@ -150,6 +150,8 @@ export class Explorer {
   readonly largest = $derived(this.answer ? largestMagnitude(this.answer.values.data) : 0);
   readonly signed = $derived(this.answer !== null && (this.answer.header.signed || hasNegative(this.answer.values.data)));
   readonly range = $derived<Range | null>(this.answer && rangeOf(this.choice.bound ?? this.largest, this.signed));
+  /** Importance of a smaller magnitude than this is hidden; 0 hides none. */
+  readonly least = $derived(this.choice.threshold * (this.range?.high ?? 0));
 
   /** The choice with its open places filled in: what a link has to say. */
   readonly resolved = $derived<Choice>({

@@ -4,10 +4,36 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from . import archives, attributions, graphs, images, layers, model, predictions, scripts, statistics, superpixels
+from . import (
+    archives,
+    attributions,
+    graphs,
+    images,
+    layers,
+    model,
+    predictions,
+    sameness,
+    scripts,
+    statistics,
+    superpixels,
+)
 
 __all__ = ["api"]
 
+_RESOURCES = (
+    model,
+    images,
+    statistics,
+    predictions,
+    superpixels,
+    graphs,
+    attributions,
+    sameness,
+    layers,
+    archives,
+    scripts,
+)
+
 api = APIRouter(prefix="/api")
-for _resource in (model, images, statistics, predictions, superpixels, graphs, attributions, layers, archives, scripts):
+for _resource in _RESOURCES:
     api.include_router(_resource.router)

@@ -42,12 +42,11 @@ def _answer(session: Session, image: GalleryImage, question: AttributionRequest)
     start = time.perf_counter()
     attribution = explain(prediction, image, question)
     body = to_npy(attribution.values)
-    same = session.sameness.of(attribution, prediction, image=f"{image.id} {image.version}")
-    header = _describe(attribution, same=same, milliseconds=(time.perf_counter() - start) * 1000)
+    header = _describe(attribution, milliseconds=(time.perf_counter() - start) * 1000)
     return NpyResponse(body, headers={HEADER: header_text(header)})
 
 
-def _describe(attribution: Attribution, *, same: bool | None, milliseconds: float) -> AttributionHeader:
+def _describe(attribution: Attribution, *, milliseconds: float) -> AttributionHeader:
     height, width = attribution.map.shape
     return AttributionHeader.model_validate(
         {
@@ -59,7 +58,6 @@ def _describe(attribution: Attribution, *, same: bool | None, milliseconds: floa
             "map_width": width,
             "region_pixels": int((attribution.region_weights > 0).sum()),
             "score_value": attribution.score,
-            "same_for_every_region": same,
             "milliseconds": round(milliseconds, 3),
         }
     )

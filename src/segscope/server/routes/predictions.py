@@ -42,6 +42,22 @@ async def get_mask(request: Request, session: SessionOf, image: ImageOf) -> NpyR
 
 
 @router.get(
+    "/images/{image_id}/confidence",
+    summary="How sure the network is",
+    response_class=NpyResponse,
+    responses=binary("Probability of the predicted class times 255, rounded, uint8, height×width."),
+)
+async def get_confidence(request: Request, session: SessionOf, image: ImageOf) -> NpyResponse:
+    """Return the probability of each pixel's predicted class; a byte each, so off by at most 0.2 %."""
+
+    def read() -> bytes:
+        confidence = session.prediction(image).confidence
+        return to_npy(np.rint(confidence * 255).astype(np.uint8))
+
+    return NpyResponse(await session.work.on_network(request, read))
+
+
+@router.get(
     "/images/{image_id}/truth",
     summary="The true mask",
     response_class=NpyResponse,

@@ -55,6 +55,7 @@ function toldOf(explorer: Explorer, part: Box | null): Told | null {
     score: choice.score,
     header: answer.header,
     bound: choice.bound,
+    least: explorer.least,
     part,
   };
 }

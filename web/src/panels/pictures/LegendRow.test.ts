@@ -14,19 +14,21 @@ describe("LegendRow", () => {
     [0.774, 0.968, "77 %", "IoU 0.97"],
     [1, 1, "100 %", "IoU 1.00"],
   ])("writes a share of %f and an IoU of %f", (share, iou, percent, overlap) => {
-    render(LegendRow, { entry, position: 5, result: { index: 5, name: "cap", share, iou }, selected: false, onselect: vi.fn() });
+    render(LegendRow, { entry, position: 5, result: { index: 5, name: "cap", share, iou }, importance: 0.25, selected: false, onselect: vi.fn() });
     expect(screen.getByTestId("share-cap").textContent).toBe(percent);
     expect(screen.getByTestId("iou-cap").textContent).toContain(overlap);
+    expect(screen.getByTestId("importance-cap").textContent).toBe("25 %");
   });
 
   it("keeps its places free while there is no prediction", () => {
-    render(LegendRow, { entry, position: 5, result: null, selected: false, onselect: vi.fn() });
+    render(LegendRow, { entry, position: 5, result: null, importance: null, selected: false, onselect: vi.fn() });
     expect(screen.getByTestId("share-cap").textContent).toBe("–");
+    expect(screen.getByTestId("importance-cap").textContent).toBe("–");
   });
 
   it("is a button that says whether it is selected, and selects", async () => {
     const onselect = vi.fn();
-    render(LegendRow, { entry, position: 5, result: null, selected: true, onselect });
+    render(LegendRow, { entry, position: 5, result: null, importance: null, selected: true, onselect });
     const button = screen.getByRole("button", { name: /cap/, pressed: true });
     expect(button.title).toBe("Key 6");
     await fireEvent.click(button);

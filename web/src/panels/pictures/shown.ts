@@ -26,7 +26,7 @@ export function shownColours({ signed, choice }: Explorer): Explorer["choice"]["
 }
 
 export function paintMap(explorer: Explorer): HTMLCanvasElement | null {
-  const { answer, range, size } = explorer;
+  const { answer, range, size, least } = explorer;
   if (answer === null || range === null || size === null) return null;
-  return toCanvas(paintValues(answer.values.data, range, colourTable(shownColours(explorer))), size);
+  return toCanvas(paintValues(answer.values.data, range, colourTable(shownColours(explorer)), least), size);
 }
