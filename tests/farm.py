@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
-__all__ = ["CLASSES", "FARM", "make_farm", "photograph"]
+__all__ = ["CLASSES", "FARM", "NETWORK", "make_farm", "photograph"]
 
 FARM = ("network.py:build", "--images", "images", "--masks", "masks", "--classes", "classes.txt")
 CLASSES = ("ground", "sky", "barn", "lawn")
