@@ -29,6 +29,9 @@ __all__ = ["add_options", "measure"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
+# After this, all that follows a question is on its way or there.
+REST_SECONDS = 0.8
+
 VIEWPORT = {"width": 1280, "height": 900}
 
 # Notes when which map was on the screen: that of the question, and those on the network's nodes.
@@ -88,7 +91,7 @@ def measure(options: argparse.Namespace, progress: Progress) -> list[Figure]:
         With their bars.
     """
     figures: list[Figure] = []
-    bar = progress.add_task("explorer", total=7)
+    bar = progress.add_task("explorer", total=8)
 
     def step(description: str) -> None:
         progress.update(bar, description=f"explorer: {description}")
@@ -99,6 +102,8 @@ def measure(options: argparse.Namespace, progress: Progress) -> list[Figure]:
             step("first view")
             page = _open(browser)
             figures += _first_view(page, server)
+            step("measuring the images")
+            figures += _measuring(page)
             for layer, limit in (("aggregation_conv", 100), ("block1_conv2", 400)):
                 step(f"classes at {layer}")
                 figures += _change_of_class(page, layer, limit, options.clicks)
@@ -148,6 +153,18 @@ def _first_view(page: Any, server: Server) -> list[Figure]:
         Figure("ready to first map on the screen", painted - server.ready, "s", at_most=2),
         Figure("scripts and styles of the first view, as sent", bytes_of_page / 1000, "kB", at_most=250),
     ]
+
+
+def _measuring(page: Any) -> list[Figure]:
+    """Wait until the background has measured all images: it gives way to clicks, but not in the middle of an image."""
+    start = time.perf_counter()
+    while True:
+        statistics = page.evaluate("fetch('./api/statistics').then((response) => response.json())")
+        if not statistics["running"]:
+            break
+        time.sleep(0.5)
+    seconds = time.perf_counter() - start
+    return [Figure(f"measuring {statistics['done']} images in the background", seconds, "s")]
 
 
 def _change_of_class(page: Any, layer: str, limit: float, count: int) -> list[Figure]:
@@ -273,7 +290,8 @@ def _choose(page: Any, control: str, value: str) -> None:
 def _settle(page: Any) -> None:
     """Wait until nothing is on its way, the small maps of the network included."""
     page.wait_for_selector('[data-testid="importance"][data-state="ready"]')
-    page.wait_for_load_state("networkidle")
+    time.sleep(REST_SECONDS)
+    page.wait_for_selector('#network-body[aria-busy="false"]', state="attached")
 
 
 def _predicted_classes(page: Any) -> list[str]:
