@@ -160,7 +160,7 @@ def _measuring(page: Any) -> list[Figure]:
     start = time.perf_counter()
     while True:
         statistics = page.evaluate("fetch('./api/statistics').then((response) => response.json())")
-        if not statistics["running"]:
+        if statistics["done"] + statistics["failed"] == statistics["total"]:
             break
         time.sleep(0.5)
     seconds = time.perf_counter() - start
