@@ -240,7 +240,8 @@ def _live(page: Any, method: str, layer: str, rate: float, seconds: float) -> li
 
 def _large_gallery(browser: Any, count: int) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
-        images, masks = write_gallery(Path(folder), count)
+        images, masks = Path(folder, "images"), Path(folder, "masks")
+        write_gallery(Path(folder), count)
         with serving("serve", "demo", "--images", str(images), "--masks", str(masks)) as server:
             page = _open(browser)
             page.goto(server.address)
