@@ -160,7 +160,7 @@ def _measuring(page: Any) -> list[Figure]:
     start = time.perf_counter()
     while True:
         statistics = page.evaluate("fetch('./api/statistics').then((response) => response.json())")
-        if not statistics["running"]:
+        if statistics["done"] + statistics["failed"] == statistics["total"]:
             break
         time.sleep(0.5)
     seconds = time.perf_counter() - start
@@ -240,7 +240,8 @@ def _live(page: Any, method: str, layer: str, rate: float, seconds: float) -> li
 
 def _large_gallery(browser: Any, count: int) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
-        images, masks = write_gallery(Path(folder), count)
+        images, masks = Path(folder, "images"), Path(folder, "masks")
+        write_gallery(Path(folder), count)
         with serving("serve", "demo", "--images", str(images), "--masks", str(masks)) as server:
             page = _open(browser)
             page.goto(server.address)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -83,6 +84,9 @@ def _run(
     browser: bool,
 ) -> None:
     kept = read_bytes(memory)
+    # Threads that have nothing to do for a moment would otherwise keep a core busy that the browser needs. It is read
+    # when PyTorch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from ..server import Gallery, Origin
     from ..server.launch import find_place, open_browser, serve
 
