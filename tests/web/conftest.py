@@ -131,7 +131,7 @@ def new_page(browser: Any, console: Console) -> Iterator[Callable[..., Any]]:
         context.set_default_timeout(30_000)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: console.errors.append(message.text) if message.type == "error" else None)
+        page.on("console", lambda message: _note(message, console))
         page.on("pageerror", lambda error: console.errors.append(str(error)))
         page.on("request", lambda request: _check_host(request.url, console))
         return page
@@ -168,6 +168,11 @@ def wait_for_image(page: Any, name: str) -> None:
     """Wait until an image is the selected one, and its map is there."""
     page.locator('[data-testid="image-list"] [aria-selected="true"]', has_text=name).wait_for()
     wait_for_map(page)
+
+
+def _note(message: Any, console: Console) -> None:
+    if message.type == "error":
+        console.errors.append(f"{message.text} {message.location.get('url', '')}")
 
 
 def _check_host(address: str, console: Console) -> None:

@@ -41,6 +41,20 @@ def see_network(page: Any) -> None:
     page.wait_for_selector('[data-testid="graph"] [data-state="ready"]')
 
 
+def compare(view: str) -> Step:
+    """Return the step to one view of the compare panel."""
+
+    def step(page: Any) -> None:
+        page.get_by_test_id("compare").scroll_into_view_if_needed()
+        page.get_by_test_id(f"compare-{view}").click()
+
+    return step
+
+
+def close_clipboard(page: Any) -> None:
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+
+
 def resize(width: int, height: int) -> Step:
     return lambda page: page.set_viewport_size({"width": width, "height": height})
 
@@ -70,6 +84,16 @@ STATES: list[tuple[str, list[Step]]] = [
     ("network", [see_network]),
     ("focus on the network", [see_network, lambda page: page.get_by_test_id("graph").focus()]),
     ("network folded away", [click("network-toggle")]),
+    ("filters of the images", [click("filter-toggle"), wait_for("filter-name")]),
+    ("plot of the images", [click("overview-toggle"), wait_for("plot-x")]),
+    ("threshold", [lambda page: page.get_by_test_id("threshold").fill("0.4")]),
+    ("the same for every region", [press("b"), wait_for("sameness")]),
+    ("nothing pinned", [compare("pins"), wait_for("pins-empty")]),
+    ("pins", [press("c"), compare("pins"), wait_for("pin-card")]),
+    ("two layers", [compare("layers"), choose("beside", "smooth"), wait_for("pair")]),
+    ("classes × layers", [compare("grid"), wait_for("map-grid")]),
+    ("export", [click("export-open"), wait_for("export-preview"), wait_for("export-python")]),
+    ("link to share", [close_clipboard, click("share"), wait_for("share-link")]),
     ("narrow window", [resize(700, 900), see_network]),
     ("narrow window with help", [resize(700, 900), press("?"), wait_for("help")]),
     ("no map", [fail("**/attribution"), wait_for("importance-error")]),

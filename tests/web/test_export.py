@@ -234,7 +234,7 @@ def test_link_is_shown_selected_where_the_clipboard_is_closed(page: Any) -> None
 
 def test_link_keeps_the_token_to_itself(farm: Path, new_page: Callable[..., Any], console: Console) -> None:
     # The refusal, and the icon that the browser looks for beside it.
-    console.expected += ["401", "404"]
+    console.expected += ["401", "404.*/favicon.ico"]
     with serving(farm, "serve", *FARM, "--token", "opensesame123") as site:
         page = new_page()
         page.goto(site.address)

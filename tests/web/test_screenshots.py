@@ -1,0 +1,65 @@
+"""Pictures of the main views, kept in build/screenshots for people to look at; a test only that none is blank."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segscope.demo import DATA
+
+from .conftest import Site, serving, wait_for_map
+from .test_accessibility import Step, choose, click, compare, press, wait_for
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not (DATA / "pspnet-vgg16-mushrooms.safetensors").is_file(), reason="the shipped weights aren't here"
+    ),
+]
+
+FOLDER = Path(__file__).parents[2] / "build" / "screenshots"
+SIZES = [(1280, 720), (1920, 1080), (700, 900)]
+LEAST_COLOURS = 64
+VIEWS: dict[str, list[Step]] = {
+    "first": [],
+    "errors": [click("mask-errors")],
+    "signed": [choose("method", "input-x-gradient")],
+    "same-for-every-region": [press("b"), wait_for("sameness")],
+    "filters": [click("filter-toggle"), wait_for("filter-name")],
+    "plot": [click("overview-toggle"), wait_for("plot-x")],
+    "pins": [press("c"), compare("pins"), wait_for("pin-card")],
+    "two-layers": [compare("layers"), choose("beside", "block5_conv3"), wait_for("pair")],
+    "grid": [compare("grid"), wait_for("map-grid")],
+    "export": [click("export-open"), wait_for("export-preview"), wait_for("export-python")],
+    "help": [press("?"), wait_for("help")],
+}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[Site]:  # no server without it
+    with serving(tmp_path_factory.mktemp("screenshots"), "demo") as site:
+        yield site
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES, ids=["x".join(map(str, size)) for size in SIZES])
+def test_views_are_not_blank(new_page: Callable[..., Any], demo: Site, size: tuple[int, int], scheme: str) -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    page = new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+    for name, steps in VIEWS.items():
+        page.goto("about:blank")
+        page.goto(demo.address)
+        wait_for_map(page)
+        for step in steps:
+            step(page)
+        wait_for_map(page)
+        data = page.screenshot(path=FOLDER / f"{name}-{size[0]}-{scheme}.png")
+        with Image.open(io.BytesIO(data)) as picture:
+            pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+        assert len(np.unique(pixels, axis=0)) > LEAST_COLOURS, name
