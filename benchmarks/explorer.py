@@ -199,6 +199,9 @@ def _all_layers(page: Any, count: int) -> list[Figure]:
     times = []
     shown = _predicted_classes(page)
     for number in range(count):
+        # The page keeps the maps of classes that were seen; a new one keeps none.
+        page.reload()
+        _settle(page)
         button = page.get_by_test_id(f"class-{shown[number % len(shown)]}")
         if button.get_attribute("aria-pressed") == "false":
             times.append(_time(page, "network", button.click))

@@ -11,13 +11,15 @@ const MOST = 24;
 const MAP_SIZE = 64;
 /** Milliseconds of rest before the small maps are asked for: stepping through classes or images shouldn't wait for them. */
 const REST = 100;
+/** So many answers about one image are kept, of about 300 kB each: going back to a class shouldn't cost a backward pass. */
+const KEPT = 24;
 const KEY = "segscope.network";
 
 /** The network panel: its graph, what of it is unfolded, and a small map for every layer. */
 export class NetworkState {
   readonly #explorer: Explorer;
   readonly graph = new Resource<NetworkGraph>();
-  readonly maps = new Resource<LayerMaps>();
+  readonly maps = new Resource<LayerMaps>(KEPT);
   open = $state(true);
   /** True while the panel is in sight; only then are maps computed for it. */
   inSight = $state(false);
@@ -65,6 +67,10 @@ export class NetworkState {
       const next = this.graph.value;
       if (next !== null && JSON.stringify(next) !== JSON.stringify(this.#described)) this.#described = next;
     });
+    $effect(() => {
+      void this.#explorer.image?.id;
+      this.maps.forget();
+    });
     $effect(() => this.#loadMaps());
   }
 
@@ -76,7 +82,9 @@ export class NetworkState {
     this.maps.keepOnly(key);
     const answered = attribution.of(questionKey) !== null || attribution.status === "error";
     if (!answered || !this.open || !this.inSight) return;
-    const timer = setTimeout(() => this.maps.load(key, (signal) => getLayerMaps(image.id, question, signal)), REST);
+    const load = (): void => this.maps.load(key, (signal) => getLayerMaps(image.id, question, signal));
+    if (this.maps.has(key)) return void load();
+    const timer = setTimeout(load, REST);
     return () => clearTimeout(timer);
   }
 

@@ -54,6 +54,31 @@ describe("Resource", () => {
     expect(fetcher).toHaveBeenCalledTimes(1);
   });
 
+  it("gives at once what came not long ago, as many as it has room for, until told to forget", async () => {
+    const resource = new Resource<string>(2);
+    const fetcher = vi.fn((key: string) => Promise.resolve(key.toUpperCase()));
+    for (const key of ["a", "b", "c"]) {
+      resource.load(key, () => fetcher(key));
+      await vi.runAllTimersAsync();
+    }
+    expect(["a", "b", "c"].map((key) => resource.has(key))).toEqual([false, true, true]);
+    resource.load("b", () => fetcher("b"));
+    expect([resource.status, resource.of("b")]).toEqual(["ready", "B"]);
+    expect(fetcher).toHaveBeenCalledTimes(3);
+    resource.forget();
+    resource.load("c", () => fetcher("c"));
+    expect([resource.status, resource.of("c")]).toEqual(["loading", null]);
+    await vi.runAllTimersAsync();
+    expect(fetcher).toHaveBeenCalledTimes(4);
+  });
+
+  it("keeps nothing unless it was given room", async () => {
+    const resource = new Resource<string>();
+    resource.load("a", () => Promise.resolve("A"));
+    await vi.runAllTimersAsync();
+    expect(resource.has("a")).toBe(false);
+  });
+
   it("says so when a wait gets long, and stops saying so", async () => {
     const resource = new Resource<string>();
     const slow = deferred();

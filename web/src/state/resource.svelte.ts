@@ -6,7 +6,10 @@ export type Status = "idle" | "loading" | "ready" | "error";
 /** A wait of this many milliseconds is shown. */
 const SLOW = 500;
 
-/** One thing fetched from the server. The latest request wins; an older one is cancelled and never shown. */
+/**
+ * One thing fetched from the server. The latest request wins; an older one is cancelled and never shown. The last few that
+ * came are kept, as many as asked for, so that going back to one costs nothing.
+ */
 export class Resource<T> {
   status = $state<Status>("idle");
   value = $state.raw<T | null>(null);
@@ -18,6 +21,12 @@ export class Resource<T> {
   #controller: AbortController | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #fetcher: ((signal: AbortSignal) => Promise<T>) | null = null;
+  readonly #room: number;
+  readonly #kept = new Map<string, T>();
+
+  constructor(room = 0) {
+    this.#room = room;
+  }
 
   /** The value if it belongs to the key: between a new selection and its request, an old value is still here. */
   of(key: string | null): T | null {
@@ -32,14 +41,29 @@ export class Resource<T> {
       this.#stop();
       this.#key = key;
       this.#fetcher = fetcher;
-      void this.#run(fetcher);
+      const kept = this.#kept.get(key);
+      if (kept === undefined) return void this.#run(key, fetcher);
+      this.#keep(key, kept);
+      this.value = kept;
+      this.error = null;
+      this.status = "ready";
     });
   }
 
+  /** Tell whether what belongs to the key came not long ago. */
+  has(key: string): boolean {
+    return this.#kept.has(key);
+  }
+
+  /** Keep nothing of what came before. */
+  forget(): void {
+    this.#kept.clear();
+  }
+
   retry(): void {
-    if (this.#fetcher === null) return;
+    if (this.#fetcher === null || this.#key === null) return;
     this.#stop();
-    void this.#run(this.#fetcher);
+    void this.#run(this.#key, this.#fetcher);
   }
 
   cancel(): void {
@@ -65,7 +89,14 @@ export class Resource<T> {
     });
   }
 
-  async #run(fetcher: (signal: AbortSignal) => Promise<T>): Promise<void> {
+  #keep(key: string, value: T): void {
+    this.#kept.delete(key);
+    this.#kept.set(key, value);
+    const [oldest] = this.#kept.keys();
+    if (this.#kept.size > this.#room && oldest !== undefined) this.#kept.delete(oldest);
+  }
+
+  async #run(key: string, fetcher: (signal: AbortSignal) => Promise<T>): Promise<void> {
     const controller = new AbortController();
     this.#controller = controller;
     this.value = null;
@@ -75,6 +106,7 @@ export class Resource<T> {
     try {
       const value = await fetcher(controller.signal);
       if (controller.signal.aborted) return;
+      this.#keep(key, value);
       this.value = value;
       this.status = "ready";
     } catch (error) {
