@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,7 +28,22 @@ if TYPE_CHECKING:
     from .methods import Method
     from .prediction import Prediction
 
-__all__ = ["Attribution", "AttributionGrid"]
+__all__ = ["Attribution", "AttributionGrid", "Cost"]
+
+
+class Cost(NamedTuple):
+    """What an answer cost, for all layers that were asked about at once.
+
+    Parameters
+    ----------
+    seconds : float
+        Time that it took.
+    passes : int
+        How many images went through the network, forward or forward and backward; the prediction's own isn't counted.
+    """
+
+    seconds: float
+    passes: int
 
 
 class Attribution:
@@ -47,6 +62,8 @@ class Attribution:
         The method's parameters, defaults included.
     region_weights : ndarray
         float32, H×W, 0..1: the pixels asked about.
+    cost : Cost
+        Time and passes that it took.
     """
 
     def __init__(  # noqa: PLR0917 # made by Prediction alone
@@ -58,12 +75,14 @@ class Attribution:
         method: Method,
         parameters: Mapping[str, Any],
         values: Tensor,
+        cost: Cost,
     ) -> None:
         self.target = target
         self.region_weights = region_weights
         self.layer = layer
         self.method = method.name
         self.parameters = dict(parameters)
+        self.cost = cost
         self._method = method
         self._prediction = prediction
         self._map = values

@@ -14,7 +14,18 @@ from torch import Tensor, nn
 
 from .errors import CannotExplain
 
-__all__ = ["INPUT", "Capture", "Captured", "Layer", "capturing", "first_tensor", "reaches", "saved_bytes"]
+__all__ = [
+    "INPUT",
+    "Capture",
+    "Captured",
+    "Layer",
+    "capturing",
+    "copying",
+    "exchanged",
+    "first_tensor",
+    "reaches",
+    "saved_bytes",
+]
 
 INPUT = "input"
 """The name under which the network's input can be asked about like a layer."""
@@ -97,14 +108,14 @@ class Captured:
         Parameters
         ----------
         values : Tensor
-            Of the output's shape.
+            Of the output's shape, for any number of images.
         input_size : (int, int)
             Height and width of the network's input.
 
         Returns
         -------
         Tensor
-            1×C×h×w.
+            B×C×h×w.
 
         Raises
         ------
@@ -124,7 +135,30 @@ class Captured:
             )
         if values.ndim == 4:
             return values.permute(0, 3, 1, 2) if layout.channels_last else values
-        return values[:, layout.extra :].transpose(1, 2).reshape(1, -1, layout.height, layout.width)
+        return values[:, layout.extra :].transpose(1, 2).reshape(len(values), -1, layout.height, layout.width)
+
+    def from_map(self, maps: Tensor, input_size: tuple[int, int]) -> Tensor:
+        """Lay out maps as the module's output: the reverse of :meth:`to_map`, for any number of them.
+
+        Parameters
+        ----------
+        maps : Tensor
+            B×C×h×w.
+        input_size : (int, int)
+            Height and width of the network's input.
+
+        Returns
+        -------
+        Tensor
+            Of the output's shape and type but for the batch; class and register tokens are as they were.
+        """
+        layout = self.layout(input_size)
+        maps = maps.to(self.output.dtype)
+        if self.output.ndim == 4:
+            return maps.permute(0, 2, 3, 1) if layout is not None and layout.channels_last else maps
+        tokens = maps.flatten(2).transpose(1, 2)
+        extra = self.output.detach()[:, : layout.extra if layout is not None else 0]
+        return torch.cat([extra.expand(len(maps), -1, -1), tokens], dim=1)
 
     def describe(self, input_size: tuple[int, int]) -> Layer | None:
         """Return the layer's name and size, or None when its output isn't a map.
@@ -227,6 +261,26 @@ class Capture:
         changed |= {alias for alias, name in self.aliases.items() if name in changed}
         return {_module_name(name) for name in changed}
 
+    def origin(self, name: str) -> tuple[str, int]:
+        """Return the innermost module that put out what the layer of this name did, and which of its calls it was.
+
+        Parameters
+        ----------
+        name : str
+            A layer's name, aliases included.
+
+        Returns
+        -------
+        module : str
+            The module's name in the network.
+        call : int
+            Counted from 1.
+        """
+        name = self.aliases.get(name, name)
+        inner = [alias for alias, of in self.aliases.items() if of == name and alias.startswith(f"{name}.")]
+        module, _, call = max([name, *inner], key=len).partition("#")
+        return module, int(call or 1)
+
     def intact(self) -> bool:
         """Tell whether everything that was kept is still as the layers put it out."""
         return all(captured.intact for captured in self.outputs.values())
@@ -283,6 +337,34 @@ def capturing(network: nn.Module, *, copy: set[str] | None) -> Iterator[Capture]
             handle.remove()
 
 
+@contextmanager
+def copying(network: nn.Module, names: Iterable[str]) -> Iterator[None]:
+    """Let modules pass on copies of what they put out, so that what comes next may write over it.
+
+    Parameters
+    ----------
+    network : Module
+        The network.
+    names : iterable of str
+        Its modules whose output is overwritten in place.
+
+    Yields
+    ------
+    None
+    """
+
+    def copy(_module: nn.Module, _arguments: tuple[Any, ...], output: Any) -> Any:
+        tensor = first_tensor(output)
+        return None if tensor is None else exchanged(output, tensor, tensor.clone())
+
+    handles = [network.get_submodule(name).register_forward_hook(copy) for name in names]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 def first_tensor(output: Any) -> Tensor | None:
     """Return the first tensor in a module's output: itself, the first of a tuple, list or mapping, or None."""
     if isinstance(output, Tensor):
@@ -303,24 +385,37 @@ def _hook(capture: Capture, name: str, *, copy: bool) -> Any:
         if tensor is capture.image:
             return None
         passed_on = capture.add(name, type(module).__name__, tensor, copy=copy)
-        return None if passed_on is tensor else _exchanged(output, tensor, passed_on)
+        return None if passed_on is tensor else exchanged(output, tensor, passed_on)
 
     return keep
 
 
-def _exchanged(output: Any, tensor: Tensor, other: Tensor) -> Any:
-    """Return a module's output with one tensor in it exchanged; objects of unknown make are left as they are."""
+def exchanged(output: Any, tensor: Tensor, other: Tensor) -> Any:
+    """Return a module's output with one tensor in it exchanged; objects of unknown make are left as they are.
+
+    Parameters
+    ----------
+    output : object
+        A tensor, or tuples, lists and mappings that hold one.
+    tensor, other : Tensor
+        Which one, and what takes its place.
+
+    Returns
+    -------
+    object
+        Like the output; the very same where nothing could be exchanged.
+    """
     if output is tensor:
         return other
     if isinstance(output, dict):
-        exchanged = copy_of(output)
+        changed = copy_of(output)
         for key, part in output.items():
-            exchanged[key] = _exchanged(part, tensor, other)
-        return exchanged
+            changed[key] = exchanged(part, tensor, other)
+        return changed
     if isinstance(output, tuple) and hasattr(output, "_make"):
-        return output._make(_exchanged(part, tensor, other) for part in output)
+        return output._make(exchanged(part, tensor, other) for part in output)
     if type(output) in (tuple, list):
-        return type(output)(_exchanged(part, tensor, other) for part in output)
+        return type(output)(exchanged(part, tensor, other) for part in output)
     return output
 
 

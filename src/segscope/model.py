@@ -18,12 +18,15 @@ from .colors import class_colors, to_rgb
 from .errors import InvalidImage, InvalidInput, SegscopeError, UnknownName, UnsupportedNetwork, shown
 from .geometry import Geometry
 from .image import ImageLike, picture_of, read_mask, read_pixels, read_tensor
-from .layers import Capture, capturing
-from .outputs import OUTPUTS, Logits, Output, read_logits
+from .layers import Capture, capturing, copying
+from .outputs import OUTPUTS, Logits, Output, Reading, read_again, read_logits
 from .prediction import ForwardPass, Prediction
 from .preprocess import Preprocess
 
-__all__ = ["SegmentationModel"]
+__all__ = ["DEFAULT_MEMORY", "SegmentationModel"]
+
+DEFAULT_MEMORY = 2**29
+"""Bytes that the passes which a method runs at once may take."""
 
 
 class SegmentationModel:
@@ -54,6 +57,8 @@ class SegmentationModel:
         Whether its output has the channels last; found out from the classes otherwise.
     name : str, optional
         The model's name for people; the network's class otherwise.
+    memory : int
+        About how many bytes the passes that a method runs at once may take: it bounds their batches.
 
     Raises
     ------
@@ -80,6 +85,7 @@ class SegmentationModel:
         output: Output = "auto",
         channels_last: bool | None = None,
         name: str | None = None,
+        memory: int = DEFAULT_MEMORY,
     ) -> None:
         if not isinstance(network, nn.Module):
             raise InvalidInput(f"The network is a {type(network).__name__}; expected a torch.nn.Module.")
@@ -91,6 +97,7 @@ class SegmentationModel:
         self.preprocess = preprocess or Preprocess(channels=None)
         self.layers = None if layers is None else _names_of(layers)
         self.name = name or type(network).__name__
+        self.memory = memory
         self._classes = None if classes is None else _checked_classes(classes)
         self._colors = None if colors is None else _checked_colors(colors, self._classes)
         self._output = output
@@ -172,6 +179,7 @@ class SegmentationModel:
             output=self._output,
             channels_last=self._channels_last,
             name=self.name,
+            memory=self.memory,
         )
 
     @property
@@ -251,6 +259,38 @@ class SegmentationModel:
         true_mask = None if truth is None else read_mask(truth, size=geometry.image)
         return Prediction(self, picture, geometry, self._run(tensor, geometry), truth=true_mask)
 
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Hold the network in ``eval()`` mode with its parameters frozen; no other thread uses it meanwhile.
+
+        Modes and ``requires_grad`` are as they were afterwards.
+
+        Yields
+        ------
+        None
+        """
+        with self._lock, _undisturbed(self.network):
+            yield
+
+    def logits(self, inputs: Tensor, reading: Reading) -> Tensor:
+        """Run the network :meth:`at_rest` on inputs of one size, and read its output as an earlier one was read.
+
+        Parameters
+        ----------
+        inputs : Tensor
+            float, B×C×h×w: preprocessed, on the network's device and in its type.
+        reading : Reading
+            How the output of an earlier pass was read.
+
+        Returns
+        -------
+        Tensor
+            float32, B×K×h×w.
+        """
+        with copying(self.network, self._copied or ()):
+            # A clone, since a network may write over its input.
+            return read_again(self.network(inputs.clone()), reading)
+
     def _prepare(self, image: ImageLike) -> tuple[NDArray[np.uint8], Tensor, Geometry]:
         tensor = read_tensor(image)
         if tensor is not None:
@@ -272,7 +312,7 @@ class SegmentationModel:
         return next((convolution.in_channels for convolution in convolutions), None)
 
     def _run(self, tensor: Tensor, geometry: Geometry) -> ForwardPass:
-        with self._lock, _undisturbed(self.network), torch.inference_mode(mode=False), torch.enable_grad():
+        with self.at_rest(), torch.inference_mode(mode=False), torch.enable_grad():
             leaf = tensor[None].to(self.device, self.dtype, copy=True).requires_grad_()
             logits, capture = self._forward(leaf, geometry)
             if capture.overwritten() - (self._copied or set()) and not capture.intact() and self._follows:
@@ -284,7 +324,7 @@ class SegmentationModel:
                 names = tuple(f"class {index}" for index in range(logits.values.shape[1]))
                 self._colors = None if self._colors is None else _checked_colors(self._colors, names)
                 self._classes = names
-        return ForwardPass(leaf, logits.values, logits.temperature, capture)
+        return ForwardPass(leaf, logits, capture)
 
     def _once_more(self, leaf: Tensor, geometry: Geometry, logits: Logits, capture: Capture) -> tuple[Logits, Capture]:
         """Run again with copies of what the network wrote over, where it hadn't before."""

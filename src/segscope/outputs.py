@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .errors import UnsupportedNetwork
 
-__all__ = ["OUTPUTS", "Logits", "Output", "read_logits"]
+__all__ = ["OUTPUTS", "Logits", "Output", "Reading", "read_again", "read_logits"]
 
 Output: TypeAlias = "Literal['auto', 'logits', 'probabilities'] | Callable[[Any], Tensor]"
 OUTPUTS = ("auto", "logits", "probabilities")
@@ -18,6 +18,24 @@ OUTPUTS = ("auto", "logits", "probabilities")
 # Autograd's names of what moves or resizes numbers and leaves their meaning.
 _MOVING = ("Alias", "Clone", "Permute", "Select", "Slice", "Squeeze", "ToCopy", "Transpose", "Unsqueeze")
 _RESHAPING = {*_MOVING, "UnsafeView", "UpsampleBilinear2D", "UpsampleNearest2D", "View"}
+
+
+class Reading(NamedTuple):
+    """How a network's output was read, so that the next one is read in the same way whatever its numbers are.
+
+    Parameters
+    ----------
+    output : {"logits", "probabilities"} or callable
+        What the numbers are, or the function that finds them.
+    probabilities : bool
+        Whether the numbers become their logarithm.
+    channels_last : bool
+        Whether the channels come last.
+    """
+
+    output: Output
+    probabilities: bool
+    channels_last: bool
 
 
 class Logits(NamedTuple):
@@ -30,10 +48,13 @@ class Logits(NamedTuple):
     temperature : float
         The probabilities are ``softmax(values / temperature)``: 1, or 2 where one channel z became −z and z, so that
         the second class has the probability sigmoid(z) that such a network means.
+    reading : Reading
+        How they were found in the output.
     """
 
     values: Tensor
     temperature: float
+    reading: Reading
 
 
 def read_logits(
@@ -75,22 +96,48 @@ def read_logits(
             "a mapping with 'out' or 'logits', an object with .logits, or a tuple whose first is the logits. Otherwise "
             "pass output=function."
         )
-    logits = _channels_first(tensor, classes, input_size, channels_last=channels_last).float()
+    tensor = _with_batch(tensor)
+    if channels_last is None:
+        channels_last = _is_channels_last(tensor, classes, input_size)
+    logits = _channels_first(tensor, channels_last=channels_last).float()
     if not bool(torch.isfinite(logits).all()):
         raise UnsupportedNetwork(
             "The network's logits hold NaN or infinite values; check its weights and the preprocessing."
         )
     temperature = 2.0 if logits.shape[1] == 1 else 1.0
+    probabilities = output == "probabilities"
     if output == "auto":
         # Numbers of half precision add up to one less closely.
-        output = "probabilities" if _are_probabilities(logits, torch.finfo(tensor.dtype).eps) else "logits"
-    logits = _as_logits(logits, probabilities=output == "probabilities")
+        probabilities = _are_probabilities(logits, torch.finfo(tensor.dtype).eps)
+    logits = _as_logits(logits, probabilities=probabilities)
     if classes is not None and logits.shape[1] != classes:
         raise UnsupportedNetwork(
             f"The network puts out {logits.shape[1]} classes (shape {tuple(tensor.shape)}), but {classes} class names "
             "were given."
         )
-    return Logits(logits, temperature)
+    return Logits(logits, temperature, Reading(output, probabilities, channels_last))
+
+
+def read_again(raw: Any, reading: Reading) -> Tensor:
+    """Find the class scores of any number of images in what the network returned, as they were found the first time.
+
+    Parameters
+    ----------
+    raw : object
+        What the network returned.
+    reading : Reading
+        Of an earlier output of the same network.
+
+    Returns
+    -------
+    Tensor
+        float32, B×K×h×w.
+    """
+    tensor = _called(reading.output, raw) if callable(reading.output) else _find(raw)
+    tensor = tensor[:, None] if tensor.ndim == 3 else tensor
+    return _as_logits(
+        _channels_first(tensor, channels_last=reading.channels_last).float(), probabilities=reading.probabilities
+    )
 
 
 def _find(raw: Any) -> Any:
@@ -106,9 +153,7 @@ def _find(raw: Any) -> Any:
     return None
 
 
-def _channels_first(
-    tensor: Tensor, classes: int | None, input_size: tuple[int, int], *, channels_last: bool | None
-) -> Tensor:
+def _with_batch(tensor: Tensor) -> Tensor:
     if tensor.ndim == 3:
         tensor = tensor[:, None] if tensor.shape[0] == 1 else tensor[None]
     if tensor.ndim != 4 or tensor.shape[0] != 1 or tensor.numel() == 0:
@@ -116,8 +161,10 @@ def _channels_first(
             f"The network's output has shape {tuple(tensor.shape)}; expected 1×classes×height×width or "
             "1×height×width×classes."
         )
-    if channels_last is None:
-        channels_last = _is_channels_last(tensor, classes, input_size)
+    return tensor
+
+
+def _channels_first(tensor: Tensor, *, channels_last: bool) -> Tensor:
     return tensor.permute(0, 3, 1, 2) if channels_last else tensor
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType, TracebackType
@@ -15,13 +16,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .attribution import Attribution, AttributionGrid
+from .attribution import Attribution, AttributionGrid, Cost
 from .errors import CannotExplain, EmptyRegion, InvalidInput, PredictionClosed, UnknownName, UnsupportedNetwork
 from .geometry import Geometry, resize
 from .graph import data_flow
 from .layers import INPUT, Capture, Layer, reaches, saved_bytes
 from .methods import Method, find_method
+from .outputs import Logits
+from .progress import Progress
 from .region import Region, Weights
+from .rerun import Rerun
 from .segments import superpixels
 from .target import Question, Score, Target
 
@@ -43,18 +47,20 @@ class ForwardPass:
     ----------
     input : Tensor
         1×C×h×w, requires a gradient.
-    logits : Tensor
-        float32, 1×K×h×w, at the network's own resolution.
-    temperature : float
-        Probabilities are the softmax of the logits divided by this.
+    output : Logits
+        The class scores, how they were read, and their temperature.
     capture : Capture
         The layers' outputs.
     """
 
     input: Tensor
-    logits: Tensor
-    temperature: float
+    output: Logits
     capture: Capture
+
+    @property
+    def logits(self) -> Tensor:
+        """float32, 1×K×h×w, at the network's own resolution."""
+        return self.output.values
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -97,9 +103,10 @@ class Prediction:
         self.truth = truth
         self._pass: ForwardPass | None = forward_pass
         self._logits = forward_pass.logits.detach()
-        self._temperature = forward_pass.temperature
+        self._temperature = forward_pass.output.temperature
         self._lock = threading.RLock()
         self._superpixels: OrderedDict[int, NDArray[np.int32]] = OrderedDict()
+        self._reruns: dict[str, Rerun] = {}
         self._nodes = reaches(forward_pass.logits)
         _, channels, *input_size = forward_pass.input.shape
         self.input = Layer(INPUT, "Input", channels, *input_size)
@@ -185,6 +192,7 @@ class Prediction:
         method: str = "grad-cam",
         against: str | int | None = None,
         score: Score = "logit",
+        progress: Callable[[float], None] | None = None,
         **parameters: Any,
     ) -> Attribution:
         """Explain the score of a class over a region by the importance of each place of a layer.
@@ -203,6 +211,9 @@ class Prediction:
             The contrast class.
         score : {"logit", "probability"}
             What is explained.
+        progress : callable, optional
+            Called with the share of the work that is done, 0..1, by methods that run the network many times; what it
+            raises ends the work.
         **parameters
             The method's own.
 
@@ -227,7 +238,7 @@ class Prediction:
         target = _target(class_, region, against, score)
         chosen = find_method(method)
         name = layer if layer is not None else INPUT if chosen.at == "input" else self.default_layer
-        found = self._ask(target, [name], chosen, parameters)[name]
+        found = self._ask(target, [name], chosen, parameters, Progress(progress))[name]
         if isinstance(found, CannotExplain):
             raise found
         return found
@@ -241,9 +252,10 @@ class Prediction:
         region: Region | None = None,
         against: str | int | None = None,
         score: Score = "logit",
+        progress: Callable[[float], None] | None = None,
         **parameters: Any,
     ) -> AttributionGrid:
-        """Explain every class at every layer, with one backward pass a class.
+        """Explain every class at every layer, by quick methods with one backward pass a class.
 
         Parameters
         ----------
@@ -253,7 +265,7 @@ class Prediction:
         layers : iterable of str, optional
             The layers, or one. Without it: all of :attr:`layers`; those that don't influence a class are left out
             likewise.
-        method, region, against, score, **parameters
+        method, region, against, score, progress, **parameters
             As in :meth:`explain`.
 
         Returns
@@ -282,9 +294,12 @@ class Prediction:
             wanted.remove(self.model.classes[self.model.class_index(against)])
         maps: dict[tuple[str, str], Attribution] = {}
         skipped: dict[tuple[str, str], str] = {}
-        for class_ in wanted:
+        told = Progress(progress)
+        for index, class_ in enumerate(wanted):
+            target = Target(class_, region, against=against, score=score)
             try:
-                found = self._ask(Target(class_, region, against=against, score=score), names, chosen, parameters)
+                with told.part(index, len(wanted)):
+                    found = self._ask(target, names, chosen, parameters, told)
             except EmptyRegion as error:
                 if classes is not None or region is not None:
                     raise
@@ -374,6 +389,35 @@ class Prediction:
             gradients = dict(zip(usable, self._backward(forward_pass, question, list(usable.values())), strict=True))
             return {name: self._pair(forward_pass, name, outputs[name], gradients.get(name)) for name in layers}
 
+    def rerun(self, layer: str) -> Rerun:
+        """Return the network as a function of what stands at a layer; found out once for each layer.
+
+        Parameters
+        ----------
+        layer : str
+            A layer's name, or ``"input"``.
+
+        Returns
+        -------
+        Rerun
+            Gives logits for other maps there.
+
+        Raises
+        ------
+        CannotExplain
+            When the layer's output isn't a map, or the network can't be run again from there.
+        UnknownName
+            When the layer doesn't exist.
+        PredictionClosed
+            When the prediction was closed.
+        """
+        with self._lock:
+            forward_pass = self._open_pass()
+            self._output(forward_pass, layer)
+            if layer not in self._reruns:
+                self._reruns[layer] = Rerun(self.model, forward_pass, layer)
+            return self._reruns[layer]
+
     def superpixels(self, count: int = 200) -> NDArray[np.int32]:
         """Return which patch of similar colour each pixel of the image belongs to; the two counts used last are kept.
 
@@ -405,6 +449,7 @@ class Prediction:
         with self._lock:
             self._pass = None
             self._nodes = set()
+            self._reruns.clear()
 
     def __enter__(self) -> Self:
         """Return the prediction itself."""
@@ -417,15 +462,17 @@ class Prediction:
         self.close()
 
     def _ask(
-        self, target: Target, layers: list[str], method: Method, given: Mapping[str, Any]
+        self, target: Target, layers: list[str], method: Method, given: Mapping[str, Any], progress: Progress
     ) -> dict[str, Attribution | CannotExplain]:
         parameters = method.check(given)
         forward_pass = self._open_pass()
         for name in layers:
             self._output(forward_pass, name)
+        start, passes = time.perf_counter(), progress.passes
         with torch.inference_mode(mode=False):
             question, weights = self.question(target)
-            maps = method.run(self, question, layers, parameters)
+            maps = method.run(self, question, layers, parameters, progress)
+        cost = Cost(time.perf_counter() - start, progress.passes - passes)
         answers: dict[str, Attribution | CannotExplain] = {}
         for name, values in maps.items():
             if isinstance(values, CannotExplain):
@@ -436,7 +483,9 @@ class Prediction:
                     "or score."
                 )
             else:
-                answers[name] = Attribution(self, target, weights, name, method, parameters, values.detach().float())
+                answers[name] = Attribution(
+                    self, target, weights, name, method, parameters, values.detach().float(), cost
+                )
         return answers
 
     def _open_pass(self) -> ForwardPass:

@@ -22,20 +22,18 @@ __all__ = ["check_method"]
 _REGION = Region.box(4, 2, 14, 17)
 
 
-def check_method(name: str, *, linear: bool = True, **parameters: Any) -> None:
+def check_method(name: str, **parameters: Any) -> None:
     """Check a registered method: its description, its maps, and that it leaves the network alone.
 
     The method is asked about a small network with two heads, at its usual place and at every layer. It must give a
     finite float32 map of the layer's size or say why it can't, give the same twice and for all layers at once, respect
-    its ``signed``, refuse a layer that doesn't influence the class, and change neither the network nor the random
-    state.
+    its ``signed`` and ``linear``, refuse a layer that doesn't influence the class, and change neither the network nor
+    the random state.
 
     Parameters
     ----------
     name : str
         The method's name in the registry.
-    linear : bool
-        Whether doubling the network's logits must double the map.
     **parameters
         The method's own parameters to check it with.
 
@@ -67,7 +65,7 @@ def check_method(name: str, *, linear: bool = True, **parameters: Any) -> None:
     after = _state(network)
     unchanged = before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
     _require(method, unchanged, "leaves weights, gradients, modes, hooks and the random state alone")
-    if linear:
+    if method.linear:
         _check_linear(method, network, image, answers[None], parameters)
 
 
@@ -194,7 +192,7 @@ def _check_linear(
         and isinstance(other, Attribution)
         and np.allclose(other.map, 2 * answer.map, rtol=1e-3, atol=1e-4 * float(np.abs(other.map).max()))
     )
-    _require(method, same, "doubles its map when the score doubles (or is declared not linear)")
+    _require(method, same, "doubles its map when the score doubles (or isn't declared linear)")
 
 
 def _state(network: nn.Module) -> dict[str, Tensor]:

@@ -5,5 +5,17 @@ from __future__ import annotations
 from . import cam as cam
 from . import gradients as gradients
 from .base import Method, Parameter, all_methods, backward_method, find_method, register
+from .place import BASELINE, SEED, Place, place_method
 
-__all__ = ["Method", "Parameter", "all_methods", "backward_method", "find_method", "register"]
+__all__ = [
+    "BASELINE",
+    "SEED",
+    "Method",
+    "Parameter",
+    "Place",
+    "all_methods",
+    "backward_method",
+    "find_method",
+    "place_method",
+    "register",
+]

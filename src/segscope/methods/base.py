@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.metadata
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -14,11 +17,14 @@ from ..errors import CannotExplain, InvalidInput, UnknownName, shown
 
 if TYPE_CHECKING:
     from ..prediction import Prediction
+    from ..progress import Progress
     from ..target import Question
 
 __all__ = ["Method", "Parameter", "Run", "all_methods", "backward_method", "find_method", "register"]
 
-Run: TypeAlias = "Callable[[Prediction, Question, Sequence[str], Mapping[str, Any]], dict[str, Tensor | CannotExplain]]"
+Run: TypeAlias = (
+    "Callable[[Prediction, Question, Sequence[str], Mapping[str, Any], Progress], dict[str, Tensor | CannotExplain]]"
+)
 Combine: TypeAlias = Callable[..., Tensor]
 Value: TypeAlias = "bool | int | float | str"
 
@@ -131,8 +137,13 @@ class Method:
     parameters : tuple of Parameter
         Its settings.
     run : callable
-        ``run(prediction, question, layers, parameters)`` returns for each layer's name the raw map (float32, h×w, at
-        the layer's resolution), or the :class:`CannotExplain` that says why there is none.
+        ``run(prediction, question, layers, parameters, progress)`` returns for each layer's name the raw map (float32,
+        h×w, at the layer's resolution), or the :class:`CannotExplain` that says why there is none. It tells
+        ``progress`` of every pass through the network.
+    quick : bool
+        Whether one backward pass answers for all layers at once; other methods run the network many times.
+    linear : bool
+        Whether the map doubles when the score does.
     """
 
     name: str
@@ -145,6 +156,8 @@ class Method:
     signed: bool
     run: Run
     parameters: tuple[Parameter, ...] = ()
+    quick: bool = True
+    linear: bool = True
 
     def check(self, given: Mapping[str, object]) -> dict[str, Value]:
         """Return all parameters, the given ones checked and the others at their defaults.
@@ -175,6 +188,9 @@ class Method:
 
 _METHODS: dict[str, Method] = {}
 
+ENTRY_POINTS = "segscope.methods"
+"""The group of entry points by which other packages add methods: importing what one names registers them."""
+
 
 def register(method: Method) -> Method:
     """Add a method to the registry.
@@ -201,8 +217,25 @@ def register(method: Method) -> Method:
 
 
 def all_methods() -> dict[str, Method]:
-    """Return every registered method by name."""
+    """Return every registered method by name, those of other packages included."""
+    load_plugins()
     return dict(_METHODS)
+
+
+@functools.cache
+def load_plugins() -> None:
+    """Import what other packages offer as methods, once; one that fails costs a warning that names it."""
+    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        _load(point)
+
+
+def _load(point: importlib.metadata.EntryPoint) -> None:
+    try:
+        point.load()
+    except Exception as error:  # noqa: BLE001  # another package's import may raise anything
+        warnings.warn(
+            f"The methods of {point.value!r} couldn't be loaded: {type(error).__name__}: {error}.", stacklevel=3
+        )
 
 
 def find_method(name: str) -> Method:
@@ -223,6 +256,7 @@ def find_method(name: str) -> Method:
     UnknownName
         When there is none; the message gives the nearest names.
     """
+    load_plugins()
     if not isinstance(name, str) or name not in _METHODS:
         raise UnknownName("method", name, _METHODS)
     return _METHODS[name]
@@ -247,9 +281,14 @@ def backward_method(**description: Any) -> Callable[[Combine], Combine]:
 
     def decorate(combine: Combine) -> Combine:
         def run(
-            prediction: Prediction, question: Question, layers: Sequence[str], parameters: Mapping[str, Any]
+            prediction: Prediction,
+            question: Question,
+            layers: Sequence[str],
+            parameters: Mapping[str, Any],
+            progress: Progress,
         ) -> dict[str, Tensor | CannotExplain]:
             pairs = prediction.activations_and_gradients(question, layers)
+            progress.advance()
             return {
                 layer: pair if isinstance(pair, CannotExplain) else combine(*pair, **parameters)
                 for layer, pair in pairs.items()

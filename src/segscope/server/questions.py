@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..attribution import Attribution
 from ..methods import find_method
 from ..prediction import Prediction
@@ -35,7 +37,7 @@ def explain(prediction: Prediction, image: GalleryImage, question: AttributionRe
         As :meth:`segscope.Prediction.explain` does.
     """
     # Names are checked by the method before they become keywords, some of which have another meaning.
-    parameters = find_method(question.method).check(question.parameters)
+    parameters: dict[str, Any] = find_method(question.method).check(question.parameters)
     return prediction.explain(
         question.class_,
         read_region(question.region, size=(image.height, image.width)),

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..methods import all_methods, find_method
 from ..prediction import Prediction
+from ..progress import Progress
 from ..region import Region, Weights
 from ..target import Question, Target
 
@@ -143,7 +144,8 @@ def investigate(asked: Asked, prediction: Prediction) -> Iterator[Finding | None
     Finding or None
         None after each backward pass; the finding is the last.
     """
-    questions = _two_questions(asked, prediction)
+    # Methods that run the network many times would keep everybody waiting.
+    questions = _two_questions(asked, prediction) if find_method(asked.method).quick else None
     if questions is None:
         yield Finding(None)
         return
@@ -231,7 +233,7 @@ def _compare(
     method = find_method(name)
     found: list[dict[str, Map]] = []
     for question in questions if layers else ():
-        maps = method.run(prediction, question, layers, method.check(parameters))
+        maps = method.run(prediction, question, layers, method.check(parameters), Progress())
         found.append({layer: values.cpu().numpy() for layer, values in maps.items() if isinstance(values, Tensor)})
         yield
     if not found:
@@ -245,9 +247,10 @@ def _usable(one: Map, other: Map) -> bool:
 
 
 def _other_methods(name: str) -> list[str]:
-    """Return the methods at home at the same kind of place that may be tried."""
+    """Return the quick methods at home at the same kind of place that may be tried."""
     home = find_method(name).at
-    return [method.name for method in all_methods().values() if method.at == home and method.name != name][:_TRIED]
+    quick = (method for method in all_methods().values() if method.quick and method.at == home)
+    return [method.name for method in quick if method.name != name][:_TRIED]
 
 
 def _layers_before(layer: str, prediction: Prediction) -> list[str]:

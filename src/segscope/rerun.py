@@ -1,0 +1,156 @@
+"""The network behind a prediction, run again with other numbers at one place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from .errors import CannotExplain
+from .layers import Captured, exchanged, first_tensor
+
+if TYPE_CHECKING:
+    from .model import SegmentationModel
+    from .prediction import ForwardPass
+
+__all__ = ["Rerun"]
+
+
+class Rerun:
+    """Logits as a function of what stands at one place of a network: its input, or a layer's output.
+
+    Several maps are run at once. Where the network allows it, what comes before the layer is run for one image only and
+    meets the many maps behind it; else for as many images as there are maps; and where a network takes one image at a
+    time, one by one. Which of these holds is found out by running the kept activation again, which must give the kept
+    logits. What changes is what the module hands on: where it made further outputs of the same numbers inside, those
+    stay.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        The network.
+    forward_pass : ForwardPass
+        The pass that is run again.
+    name : str
+        The layer's name, or ``"input"``.
+
+    Raises
+    ------
+    CannotExplain
+        When the layer's output isn't a map, or running it again doesn't give the same logits.
+    """
+
+    def __init__(self, model: SegmentationModel, forward_pass: ForwardPass, name: str) -> None:
+        self.name = name
+        self._model = model
+        self._pass = forward_pass
+        self._captured: Captured | None = forward_pass.capture.get(name)
+        output = self._captured.output if self._captured else forward_pass.input
+        self.values = self._to_map(output.detach())
+        self._way = next((way for way in self._ways if self._holds(way)), None)
+        if self._way is None:
+            raise CannotExplain(
+                f"The network gives other logits when it is run again from {name!r}, so that it can't be asked what "
+                "would be if something changed there: its forward is random, or keeps something from run to run."
+            )
+
+    @cached_property
+    def bytes_each(self) -> int:
+        """About the bytes that one map takes on its way to the logits and back."""
+        outputs = self._pass.capture.outputs
+        names = list(outputs)
+        start = names.index(self._captured.name) if self._captured and self._way == "shared" else 0
+        kept = [outputs[name].output for name in names[start:]]
+        return 3 * sum(tensor.numel() * tensor.element_size() for tensor in (*kept, self._pass.input))
+
+    def logits(self, maps: Tensor) -> Tensor:
+        """Return the logits that the network gives with these maps at the place, differentiably.
+
+        Parameters
+        ----------
+        maps : Tensor
+            float, B×C×h×w.
+
+        Returns
+        -------
+        Tensor
+            float32, B×K×h'×w' at the logits' own resolution.
+        """
+        return self._run(maps, self._way or "alone")
+
+    def _run(self, maps: Tensor, way: str) -> Tensor:
+        if way == "alone" and len(maps) > 1:
+            return torch.cat([self._run(single[None], way) for single in maps])
+        image = self._pass.input.detach()
+        reading = self._pass.output.reading
+        with self._model.at_rest(), torch.inference_mode(mode=False):
+            if self._captured is None:
+                return self._model.logits(maps.to(image.dtype), reading)
+            with self.replacing(self._captured.from_map(maps, self._pass.input_size)):
+                inputs = image if way == "shared" else image.expand(len(maps), -1, -1, -1)
+                return self._model.logits(inputs, reading)
+
+    @contextmanager
+    def replacing(self, output: Tensor) -> Iterator[None]:
+        """Let the layer put out something else while the context lasts.
+
+        Parameters
+        ----------
+        output : Tensor
+            Of the shape of the layer's output, for any number of images.
+
+        Yields
+        ------
+        None
+        """
+        module_name, call = self._pass.capture.origin(self.name)
+        calls = 0
+
+        def replace(_module: nn.Module, _arguments: tuple[Any, ...], given: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            tensor = first_tensor(given)
+            if calls != call or tensor is None:
+                return None
+            # A clone, since the network may write over it.
+            other = exchanged(given, tensor, output.clone())
+            if other is given:
+                raise CannotExplain(
+                    f"The layer {self.name!r} puts out a {type(given).__name__}, whose parts can't be exchanged; "
+                    "choose a layer inside it."
+                )
+            return other
+
+        handle = self._model.network.get_submodule(module_name).register_forward_hook(replace)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    @property
+    def _ways(self) -> tuple[str, ...]:
+        return ("repeated", "alone") if self._captured is None else ("shared", "repeated", "alone")
+
+    def _holds(self, way: str) -> bool:
+        """Tell whether the kept activation gives the kept logits in this way, another map's among them or not."""
+        kept = self._pass.logits.detach()
+        maps = torch.stack([self.values, torch.zeros_like(self.values), self.values])
+        with torch.no_grad():
+            try:
+                logits = self._run(maps, way)
+            except CannotExplain:
+                raise
+            except Exception:  # noqa: BLE001  # a network that can't be run so may raise anything
+                return False
+        if logits.shape != (3, *kept.shape[1:]):
+            return False
+        precision = 1e-4 if self._model.dtype in (torch.float32, torch.float64) else 2e-2
+        return bool((logits[::2] - kept).abs().max() <= precision * kept.abs().max().clamp(min=1e-6))
+
+    def _to_map(self, output: Tensor) -> Tensor:
+        found = self._captured.to_map(output, self._pass.input_size) if self._captured else output
+        return found[0].float()
