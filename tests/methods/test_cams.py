@@ -202,6 +202,7 @@ def test_work_can_be_cancelled_between_passes(method: str, image: np.ndarray) ->
         ("ablation-cam", {"channels": 2, "baseline": "noise", "relu": False}),
         ("seg-xres-cam", {"pool_size": 5, "pooling": "max", "relu": False}),
         ("finer-cam", {"comparisons": 1, "strength": 2}),
+        ("eigen-grad-cam", {"centred": True, "relu": False}),
     ],
 )
 def test_conformance_with_other_parameters(method: str, parameters: dict[str, Any]) -> None:

@@ -173,12 +173,22 @@ def seg_xres_cam_reference(reference: Reference, pool_size: int = 2, pooling: st
     return result
 
 
-def leading(channels: Array) -> Array:
+def leading(channels: Array, centred: bool = False) -> Array:
     """Muhammad and Yeasin 2020, equation 4: O V₁ for the singular value decomposition O = U Σ Vᵀ."""
+    if centred:
+        channels = np.stack([channel - channel.mean() for channel in channels])
     places = channels.reshape(len(channels), -1).T
     first = np.linalg.svd(places)[2][0]
     projected = (places @ first).reshape(channels.shape[1:])
     return np.asarray(projected if (projected * channels.sum(0)).sum() > 0 else -projected)
+
+
+def eigen_cam_reference(reference: Reference, centred: bool = False) -> Array:
+    return leading(reference.activation, centred)
+
+
+def eigen_grad_cam_reference(reference: Reference, centred: bool = False) -> Array:
+    return leading(reference.activation * reference.gradient(), centred)
 
 
 def score_cam_reference(reference: Reference, weighting: str = "softmax", baseline: str = "zero") -> Array:
@@ -226,8 +236,10 @@ CASES = [
     ("xgrad-cam", xgrad_cam_reference, {}),
     ("seg-xres-cam", seg_xres_cam_reference, {}),
     ("seg-xres-cam", seg_xres_cam_reference, {"pool_size": 3, "pooling": "max"}),
-    ("eigen-cam", lambda reference: leading(reference.activation), {}),
-    ("eigen-grad-cam", lambda reference: leading(reference.activation * reference.gradient()), {}),
+    ("eigen-cam", eigen_cam_reference, {}),
+    ("eigen-cam", eigen_cam_reference, {"centred": True}),
+    ("eigen-grad-cam", eigen_grad_cam_reference, {}),
+    ("eigen-grad-cam", eigen_grad_cam_reference, {"centred": True}),
     ("score-cam", score_cam_reference, {}),
     ("score-cam", score_cam_reference, {"weighting": "increase", "baseline": "mean"}),
     ("ablation-cam", ablation_cam_reference, {}),

@@ -5,10 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .base import backward_method
+from .base import Parameter, backward_method
 from .cam import RELU, rectified
 
 __all__ = ["eigen_cam", "eigen_grad_cam"]
+
+_CENTRED = Parameter(
+    name="centred",
+    kind="bool",
+    default=False,
+    description="Take off each channel's mean first: the component of what varies over the layer, rather than of what "
+    "its places have in common.",
+)
 
 
 @backward_method(
@@ -21,10 +29,16 @@ __all__ = ["eigen_cam", "eigen_grad_cam"]
     "what is prominent in the layer, not what speaks for or against anything.",
     at="layer",
     signed=False,
-    parameters=(RELU,),
+    parameters=(RELU, _CENTRED),
     linear=False,
 )
-def eigen_cam(activation: Tensor, gradient: Tensor, *, relu: bool = True) -> Tensor:  # noqa: ARG001 # called with both
+def eigen_cam(
+    activation: Tensor,
+    gradient: Tensor,  # noqa: ARG001 # every method is called with both
+    *,
+    relu: bool = True,
+    centred: bool = False,
+) -> Tensor:
     """Project the activation at each place on the first right singular vector of all places' activations.
 
     Parameters
@@ -35,6 +49,8 @@ def eigen_cam(activation: Tensor, gradient: Tensor, *, relu: bool = True) -> Ten
         float32, C×h×w: not used.
     relu : bool
         Set negative values to zero.
+    centred : bool
+        Take off each channel's mean first.
 
     Returns
     -------
@@ -43,11 +59,11 @@ def eigen_cam(activation: Tensor, gradient: Tensor, *, relu: bool = True) -> Ten
 
     Notes
     -----
-    As in the paper, channels aren't centred. A singular vector's sign is arbitrary, and the paper leaves it open: here
-    the channels' weights add up to a positive number, so that the map agrees with the plain sum of the channels
-    (their inner product is positive). After a rectifier no value is negative then.
+    The paper doesn't centre the channels. A singular vector's sign is arbitrary, and the paper leaves it open: here the
+    channels' weights add up to a positive number, so that the map agrees with the plain sum of the channels (their
+    inner product is positive). After a rectifier no value is negative then, unless channels are centred.
     """
-    return rectified(_leading(activation), relu=relu)
+    return rectified(_leading(activation, centred=centred), relu=relu)
 
 
 @backward_method(
@@ -60,9 +76,9 @@ def eigen_cam(activation: Tensor, gradient: Tensor, *, relu: bool = True) -> Ten
     "elsewhere is left out, and the map doesn't add up to the score.",
     at="layer",
     signed=False,
-    parameters=(RELU,),
+    parameters=(RELU, _CENTRED),
 )
-def eigen_grad_cam(activation: Tensor, gradient: Tensor, *, relu: bool = True) -> Tensor:
+def eigen_grad_cam(activation: Tensor, gradient: Tensor, *, relu: bool = True, centred: bool = False) -> Tensor:
     """Project activation times gradient at each place on the first right singular vector of all places'.
 
     Parameters
@@ -73,6 +89,8 @@ def eigen_grad_cam(activation: Tensor, gradient: Tensor, *, relu: bool = True) -
         float32, C×h×w: derivative of the score by the activation.
     relu : bool
         Set negative values to zero.
+    centred : bool
+        Take off each channel's mean first.
 
     Returns
     -------
@@ -81,16 +99,17 @@ def eigen_grad_cam(activation: Tensor, gradient: Tensor, *, relu: bool = True) -
 
     Notes
     -----
-    Channels aren't centred, as in Eigen-CAM's paper, while the implementation cited takes off each channel's mean. The
-    sign of the singular vector is such that the channels' weights add up to a positive number: the map then agrees
-    with HiResCAM's, which is the plain sum of the same channels (their inner product is positive).
+    Channels aren't centred by default, as in Eigen-CAM's paper; the implementation cited centres them. The sign of the
+    singular vector is such that the channels' weights add up to a positive number: the map then agrees with HiResCAM's,
+    which is the plain sum of the same channels (their inner product is positive).
     """
-    return rectified(_leading(activation * gradient), relu=relu)
+    return rectified(_leading(activation * gradient, centred=centred), relu=relu)
 
 
-def _leading(channels: Tensor) -> Tensor:
+def _leading(channels: Tensor, *, centred: bool) -> Tensor:
     """Return the projection h×w of C×h×w channels on their first right singular vector, its sum positive."""
     columns = channels.flatten(1)
+    columns = columns - columns.mean(dim=1, keepdim=True) if centred else columns
     # A common scale, so that squares of small gradients don't vanish.
     scaled = columns / columns.abs().amax().clamp(min=torch.finfo(columns.dtype).tiny)
     if len(scaled) <= scaled.shape[1]:
