@@ -166,7 +166,8 @@ def grad_cam_plus_plus(activation: Tensor, gradient: Tensor, *, relu: bool = Tru
     Returns
     -------
     Tensor
-        float32, h×w, in units of the score times h·w; positive where the layer speaks for the class.
+        float32, h×w, in units of the score, gradients being added up over a channel rather than averaged as in
+        Grad-CAM; positive where the layer speaks for the class.
 
     Notes
     -----

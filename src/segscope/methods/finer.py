@@ -45,8 +45,8 @@ def finer_cam(
     Returns
     -------
     dict
-        For each layer the map (float32, h×w, in units of the score times h·w; positive where the layer speaks for the
-        class rather than for those like it), or the error that says why there is none.
+        For each layer the map (float32, h×w, in Grad-CAM's units; positive where the layer speaks for the class rather
+        than for those like it), or the error that says why there is none.
 
     Notes
     -----
