@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import torch
@@ -69,8 +70,8 @@ class Question:
     ----------
     class_index : int
         Channel of the class.
-    against_index : int or None
-        Channel of the contrast class.
+    contrast : tuple of (int, float)
+        The channels set against the class, and how much of each one's value is taken off; none for a plain question.
     weights : Tensor
         float32, h×w at the input's size: the region's weights, which add up to one.
     kind : {"logit", "probability"}
@@ -80,7 +81,7 @@ class Question:
     """
 
     class_index: int
-    against_index: int | None
+    contrast: tuple[tuple[int, float], ...]
     weights: Tensor
     kind: Score
     temperature: float = 1.0
@@ -117,7 +118,40 @@ class Question:
             raise EmptyRegion(
                 "The region holds no pixel, so there is nothing to explain; choose another region or class."
             )
-        return cls(class_index, against_index, weights / total, kind, temperature)
+        contrast = () if against_index is None else ((against_index, 1.0),)
+        return cls(class_index, contrast, weights / total, kind, temperature)
+
+    def versus(self, contrast: Mapping[int, float]) -> Question:
+        """Return the same question with other classes set against the class.
+
+        Parameters
+        ----------
+        contrast : mapping
+            How much of each channel's value is taken off the class's, by channel; empty for a plain question.
+
+        Returns
+        -------
+        Question
+            About the same pixels.
+        """
+        return replace(self, contrast=tuple(contrast.items()))
+
+    def mean_logits(self, logits: Tensor) -> Tensor:
+        """Return every class's mean logit over the region.
+
+        Parameters
+        ----------
+        logits : Tensor
+            float, B×K×h×w, at any resolution.
+
+        Returns
+        -------
+        Tensor
+            float, B×K.
+        """
+        # One class at a time: all of them at the size of the input can take more memory than the network did.
+        plain = replace(self, contrast=(), kind="logit")
+        return torch.stack([replace(plain, class_index=k).score(logits) for k in range(logits.shape[1])], dim=1)
 
     def score(self, logits: Tensor) -> Tensor:
         """Return the score to explain, differentiably.
@@ -135,8 +169,8 @@ class Question:
         if self.kind == "probability":
             logits = torch.softmax(resize(logits, self._size) / self.temperature, dim=1)
         values = logits[:, self.class_index]
-        if self.against_index is not None:
-            values = values - logits[:, self.against_index]
+        for index, share in self.contrast:
+            values = values - share * logits[:, index]
         return (resize(values, self._size) * self.weights).sum(dim=(-2, -1))
 
     @property

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from . import cam as cam
+from . import cam_passes as cam_passes
+from . import eigen as eigen
+from . import finer as finer
 from . import gradients as gradients
 from .base import Method, Parameter, all_methods, backward_method, find_method, register
 from .place import BASELINE, SEED, Place, place_method
