@@ -41,7 +41,7 @@ Rule: TypeAlias = Callable[[Operation, list[Tensor], list[Tensor], Tensor], Tens
 
 # Below this difference, in the units of what goes into an operation, the slope is the derivative.
 _SAME = 1e-6
-_POINTS = 8
+_POINTS = 16
 
 
 @place_method(

@@ -65,8 +65,8 @@ def fullgrad(place: Place, *, absolute: bool = True) -> Measured:
     An operation's bias is its output less its derivative times its input: the bias of a convolution, β − γμ/σ of a
     batch norm, nothing for rectifiers and poolings, and for smooth functions and normalisations the implicit bias of
     their linearisation, so that the parts add up to the score for every network.
-    The paper brings each layer's map to the range 0 to 1 before it adds them up. Here they stay raw, and a map of h×w
-    cells that is brought to H×W keeps its sum: each is multiplied by h·w / (H·W).
+    The paper brings each layer's map to the range 0 to 1 before it adds them up. Here they stay raw, and a map that is
+    brought to another size keeps its sum: what a cell says is shared out among the pixels that it covers.
     """
     with torch.inference_mode(mode=False), torch.enable_grad():
         leaf = place.values[None].clone().requires_grad_()
@@ -124,9 +124,7 @@ class _Biases(Operations):
 
     def total(self) -> Tensor:
         """Return all maps as one, at the place's size."""
-        height, width = self._size
-        resized = [resize(summed, self._size) * (summed.numel() / (height * width)) for summed in self._maps.values()]
-        return torch.stack(resized).sum(dim=0)
+        return torch.stack([_spread(summed, self._size) for summed in self._maps.values()]).sum(dim=0)
 
     def _as_maps(self, terms: Tensor) -> Tensor | None:
         """Return terms as C×h×w, or None where they have no place in the image."""
@@ -141,6 +139,21 @@ class _Biases(Operations):
         if terms.ndim == 3 and layout.extra:
             self.without_place += float(terms[:, : layout.extra].double().sum())
         return captured.to_map(terms, self._input_size)[0]
+
+
+def _spread(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring a map to another size bilinearly, so that it keeps its sum."""
+    rows, columns = (_shares(old, new).to(values) for old, new in zip(values.shape, size, strict=True))
+    return rows @ values @ columns.T
+
+
+def _shares(old: int, new: int) -> Tensor:
+    """Return what share of each old cell goes to each new one, new×old: each column adds up to one."""
+    if new < old:
+        # Which new cells would an old one be interpolated from?
+        return resize(torch.eye(new), (new, old))
+    shares = resize(torch.eye(old), (old, new)).T
+    return shares / shares.sum(dim=0)
 
 
 def _bias(operation: Operation) -> Tensor | None:

@@ -139,11 +139,15 @@ def expected_gradients(place: Place, *, references: str = "noise", samples: int 
     total = torch.zeros_like(place.values)
     absent = 0.0
     for piece in place.chunks(samples, each=2):
-        drawn = torch.stack([_reference(place, references, random) for _ in range(piece.stop - piece.start)])
-        parts = torch.arange(piece.start, piece.stop)[:, None, None, None]
-        shifts = torch.stack([random.rand((1, 1, 1)) for _ in range(piece.stop - piece.start)])
+        # Drawn one by one, for the same numbers in batches of any size.
+        pairs = [
+            (_reference(place, references, random), (sample + random.rand((1, 1, 1))) / samples)
+            for sample in range(piece.start, piece.stop)
+        ]
+        drawn = torch.stack([reference for reference, _ in pairs])
         difference = place.values - drawn
-        gradients = place.gradients(drawn + ((parts + shifts) / samples).to(drawn) * difference)
+        shares = torch.stack([share for _, share in pairs]).to(drawn)
+        gradients = place.gradients(drawn + shares * difference)
         total += (difference * gradients).sum(dim=0)
         absent += float(place.score(drawn).sum())
     return _measured(total / samples, float(place.score(place.values[None])) - absent / samples)
