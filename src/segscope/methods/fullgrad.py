@@ -6,6 +6,7 @@ Captum has no FullGrad; the authors' code knows the biases of convolutions, line
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -160,7 +161,8 @@ def _bias(operation: Operation) -> Tensor | None:
     """Return an operation's output less its derivative times its inputs; None where that is nothing or can't be."""
     leaves = [tensor.detach().clone().requires_grad_() for tensor in operation.inputs]
     try:
-        with sdpa_kernel(SDPBackend.MATH):  # the others have no second derivative
+        # Of the ways to compute attention only this has a second derivative; the choice is PyTorch's for the process.
+        with sdpa_kernel(SDPBackend.MATH) if "attention" in operation.name else nullcontext():
             value = operation.result(leaves)
             bias = value.detach() - _linear(value, leaves)
     except Exception:  # noqa: BLE001  # whatever isn't a differentiable function of tensors; the error measured tells
