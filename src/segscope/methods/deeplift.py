@@ -93,14 +93,15 @@ def deeplift(place: Place, *, baseline: str = "zero", seed: int = 0) -> Measured
     absent = place.baseline(baseline, seed=seed)
     with torch.inference_mode(mode=False), torch.enable_grad():
         with _Noting() as noted:
-            start = place.function(absent[None].clone().requires_grad_())
+            # Detached at once, so that only one of the two passes is kept.
+            start = place.function(absent[None].clone().requires_grad_()).detach()
         leaf = place.values[None].clone().requires_grad_()
         with _Rescaling(noted.kept) as rescaling:
             score = place.function(leaf)
         rescaling.finish()
         multipliers = torch.autograd.grad(score.sum(), leaf)[0][0]
     shares = (multipliers * (place.values - absent)).sum(dim=0)
-    difference = float(score.detach()) - float(start.detach())
+    difference = float(score.detach() - start)
     error = float(shares.double().sum()) - difference
     return Measured(shares, {"completeness_error": error, "score_difference": difference})
 
