@@ -177,6 +177,15 @@ def test_explain_writes_what_the_library_says(
         assert outcome.json["output"] == "map.npz"
 
 
+def test_explain_tells_what_the_method_measured(run: Callable[..., Outcome], folder: Path) -> None:
+    options = ["--class", largest_class(folder), "--method", "integrated-gradients", "--param", "steps=2"]
+    outcome = run("explain", "photo.jpg", "--model", MODEL, *options, "-o", "map.npz")
+    assert outcome.code == 0, outcome.err
+    assert ", completeness error " in outcome.out
+    outcome = run("explain", "photo.jpg", "--model", MODEL, *options, "--json")
+    assert set(outcome.json["measures"]) == {"completeness_error", "score_difference"}
+
+
 def test_explain_takes_every_option(run: Callable[..., Outcome]) -> None:
     options = [
         "--layer",

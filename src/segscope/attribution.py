@@ -64,6 +64,8 @@ class Attribution:
         float32, H×W, 0..1: the pixels asked about.
     cost : Cost
         Time and passes that it took.
+    measures : dict
+        What the method measured on the way: numbers by name, for instance ``"completeness_error"``.
     """
 
     def __init__(  # noqa: PLR0917 # made by Prediction alone
@@ -76,6 +78,7 @@ class Attribution:
         parameters: Mapping[str, Any],
         values: Tensor,
         cost: Cost,
+        measures: Mapping[str, float],
     ) -> None:
         self.target = target
         self.region_weights = region_weights
@@ -83,6 +86,7 @@ class Attribution:
         self.method = method.name
         self.parameters = dict(parameters)
         self.cost = cost
+        self.measures = dict(measures)
         self._method = method
         self._prediction = prediction
         self._map = values
@@ -107,7 +111,8 @@ class Attribution:
     @property
     def signed(self) -> bool:
         """Whether negative values have a meaning in this map."""
-        return self._method.signed or self.parameters.get("relu") is False
+        cut = (self.parameters.get("relu"), self.parameters.get("absolute"))
+        return self._method.signed or any(choice is False for choice in cut)
 
     @cached_property
     def map(self) -> NDArray[np.float32]:
@@ -149,6 +154,7 @@ class Attribution:
             "layer": self.layer,
             "method": self.method,
             "parameters": self.parameters,
+            "measures": self.measures,
             "image_size": list(self._prediction.size),
             "map_size": list(self._map.shape),
             "segscope": __version__,

@@ -21,7 +21,7 @@ from .errors import CannotExplain, EmptyRegion, InvalidInput, PredictionClosed, 
 from .geometry import Geometry, resize
 from .graph import data_flow
 from .layers import INPUT, Capture, Layer, reaches, saved_bytes
-from .methods import Method, find_method
+from .methods import Measured, Method, find_method
 from .outputs import Logits
 from .progress import Progress
 from .region import Region, Weights
@@ -474,17 +474,19 @@ class Prediction:
             maps = method.run(self, question, layers, parameters, progress)
         cost = Cost(time.perf_counter() - start, progress.passes - passes)
         answers: dict[str, Attribution | CannotExplain] = {}
-        for name, values in maps.items():
-            if isinstance(values, CannotExplain):
-                answers[name] = values
-            elif not bool(torch.isfinite(values).all()):
+        for name, found in maps.items():
+            if isinstance(found, CannotExplain):
+                answers[name] = found
+                continue
+            values, measures = found if isinstance(found, Measured) else (found, {})
+            if not bool(torch.isfinite(values).all()):
                 answers[name] = CannotExplain(
                     f"The {method.title} map at the layer {name!r} holds NaN or infinite values; choose another layer "
                     "or score."
                 )
             else:
                 answers[name] = Attribution(
-                    self, target, weights, name, method, parameters, values.detach().float(), cost
+                    self, target, weights, name, method, parameters, values.detach().float(), cost, measures
                 )
         return answers
 

@@ -27,9 +27,9 @@ def check_method(name: str, **parameters: Any) -> None:
     """Check a registered method: its description, its maps, and that it leaves the network alone.
 
     The method is asked about a small network with two heads, at its usual place and at every layer. It must give a
-    finite float32 map of the layer's size or say why it can't, give the same twice and for all layers at once, respect
-    its ``signed`` and ``linear``, refuse a layer that doesn't influence the class, and change neither the network nor
-    the random state.
+    finite float32 map of the layer's size (of the input's, when its ``size`` says so) or say why it can't, give the
+    same twice and for all layers at once, respect its ``signed`` and ``linear``, refuse a layer that doesn't influence
+    the class, and change neither the network nor the random state.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def _ask(
 
 def _check_map(method: Method, prediction: Prediction, answer: Attribution) -> None:
     layer = prediction.layers.get(answer.layer)
-    size = (layer.height, layer.width) if layer else prediction.size
+    size = (layer.height, layer.width) if layer and method.size == "place" else prediction.size
     _require(method, answer.map.dtype == np.float32, f"gives float32 at {answer.layer!r}")
     _require(method, answer.map.shape == size, f"gives a map of the size {size} of {answer.layer!r}")
     _require(method, np.isfinite(answer.map).all(), f"gives finite numbers at {answer.layer!r}")

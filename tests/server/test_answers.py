@@ -164,6 +164,23 @@ def test_attribution_is_what_the_library_says(
     assert header["region_pixels"] == (attribution.region_weights > 0).sum()
     assert header["score_value"] == pytest.approx(attribution.score, rel=1e-5)
     assert header["milliseconds"] >= 0
+    assert header["measures"] == {}
+
+
+def test_header_tells_what_the_method_measured(
+    client: Client, ids: dict[str, str], expected: segscope.Prediction
+) -> None:
+    question = {
+        "class": "leaf",
+        "region": {"kind": "everywhere"},
+        "method": "deeplift",
+        "layer": expected.default_layer,
+    }
+    response = ask(client, ids["image2.png"], **question)
+    assert response.status_code == 200, response.text
+    measures = json.loads(response.headers["X-Segscope-Attribution"])["measures"]
+    assert set(measures) == {"completeness_error", "score_difference"}
+    assert measures["completeness_error"] == pytest.approx(0, abs=1e-4)
 
 
 def test_attribution_takes_every_option(client: Client, ids: dict[str, str], expected: segscope.Prediction) -> None:

@@ -166,9 +166,10 @@ def _report(attribution: Attribution, output: Path | None, *, as_json: bool) -> 
         return
     against = f" against {attribution.against}" if attribution.against else ""
     asked = int((attribution.region_weights > 0).sum())
+    measures = "".join(f", {name.replace('_', ' ')} {value:.4g}" for name, value in attribution.measures.items())
     print_line(
         f"{written}: {attribution.class_}{against} at {attribution.layer} by {attribution.method}; "
-        f"largest importance {attribution.limit:.4g}, score {attribution.score:.4g} over {asked} pixels"
+        f"largest importance {attribution.limit:.4g}, score {attribution.score:.4g} over {asked} pixels{measures}"
     )
 
 

@@ -6,13 +6,19 @@ from . import cam as cam
 from . import cam_passes as cam_passes
 from . import eigen as eigen
 from . import finer as finer
+from . import deeplift as deeplift
+from . import fullgrad as fullgrad
 from . import gradients as gradients
-from .base import Method, Parameter, all_methods, backward_method, find_method, register
+from . import guided as guided
+from . import paths as paths
+from . import smoothing as smoothing
+from .base import Measured, Method, Parameter, all_methods, backward_method, find_method, register
 from .place import BASELINE, SEED, Place, place_method
 
 __all__ = [
     "BASELINE",
     "SEED",
+    "Measured",
     "Method",
     "Parameter",
     "Place",

@@ -8,7 +8,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from torch import Tensor
@@ -20,11 +20,37 @@ if TYPE_CHECKING:
     from ..progress import Progress
     from ..target import Question
 
-__all__ = ["Method", "Parameter", "Run", "all_methods", "backward_method", "find_method", "register"]
+__all__ = [
+    "Answer",
+    "Measured",
+    "Method",
+    "Parameter",
+    "Run",
+    "all_methods",
+    "backward_method",
+    "find_method",
+    "register",
+]
 
-Run: TypeAlias = (
-    "Callable[[Prediction, Question, Sequence[str], Mapping[str, Any], Progress], dict[str, Tensor | CannotExplain]]"
-)
+
+class Measured(NamedTuple):
+    """A map, and what its method measured on the way.
+
+    Parameters
+    ----------
+    map : Tensor
+        float32, h×w.
+    measures : mapping
+        Numbers by name, in snake case, for instance ``"completeness_error"``: how far the map's sum is from what it
+        should add up to, in units of the score.
+    """
+
+    map: Tensor
+    measures: Mapping[str, float]
+
+
+Answer: TypeAlias = "Tensor | Measured | CannotExplain"
+Run: TypeAlias = "Callable[[Prediction, Question, Sequence[str], Mapping[str, Any], Progress], dict[str, Answer]]"
 Combine: TypeAlias = Callable[..., Tensor]
 Value: TypeAlias = "bool | int | float | str"
 
@@ -138,12 +164,15 @@ class Method:
         Its settings.
     run : callable
         ``run(prediction, question, layers, parameters, progress)`` returns for each layer's name the raw map (float32,
-        h×w, at the layer's resolution), or the :class:`CannotExplain` that says why there is none. It tells
+        h×w), alone or as :class:`Measured`, or the :class:`CannotExplain` that says why there is none. It tells
         ``progress`` of every pass through the network.
     quick : bool
         Whether one backward pass answers for all layers at once; other methods run the network many times.
     linear : bool
         Whether the map doubles when the score does.
+    size : {"place", "input"}
+        Which resolution the map has: that of the place asked about, or wherever it is asked that of the network's
+        input.
     """
 
     name: str
@@ -158,6 +187,7 @@ class Method:
     parameters: tuple[Parameter, ...] = ()
     quick: bool = True
     linear: bool = True
+    size: Literal["place", "input"] = "place"
 
     def check(self, given: Mapping[str, object]) -> dict[str, Value]:
         """Return all parameters, the given ones checked and the others at their defaults.
@@ -286,7 +316,7 @@ def backward_method(**description: Any) -> Callable[[Combine], Combine]:
             layers: Sequence[str],
             parameters: Mapping[str, Any],
             progress: Progress,
-        ) -> dict[str, Tensor | CannotExplain]:
+        ) -> dict[str, Answer]:
             pairs = prediction.activations_and_gradients(question, layers)
             progress.advance()
             return {

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import CannotExplain
 from ..layers import INPUT
-from .base import Method, Parameter, register
+from .base import Answer, Measured, Method, Parameter, register
 
 if TYPE_CHECKING:
     from ..prediction import Prediction
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BASELINE", "SEED", "Place", "place_method", "seeded"]
 
-Explain: TypeAlias = Callable[..., Tensor]
+Explain: TypeAlias = "Callable[..., Tensor | Measured]"
 
 BASELINE = Parameter(
     name="baseline",
@@ -161,20 +161,22 @@ class Place:
         """How many maps can be run at once within the model's :attr:`~segscope.SegmentationModel.memory`."""
         return max(1, self.prediction.model.memory // self._rerun.bytes_each)
 
-    def chunks(self, count: int) -> Iterator[slice]:
-        """Divide so many passes into batches, and let the progress expect them.
+    def chunks(self, count: int, *, each: int = 1) -> Iterator[slice]:
+        """Divide so many maps into batches, and let the progress expect their passes.
 
         Parameters
         ----------
         count : int
             How many maps will be run.
+        each : int
+            How many passes each of them takes.
 
         Yields
         ------
         slice
             Of at most :attr:`batch` maps.
         """
-        self.progress.expect(count)
+        self.progress.expect(count * each)
         for start in range(0, count, self.batch):
             yield slice(start, min(start + self.batch, count))
 
@@ -295,7 +297,8 @@ def place_method(**description: Any) -> Callable[[Explain], Explain]:
     """Register a method that tries out what the score would be with other numbers at a place.
 
     The decorated function takes a :class:`Place` and the method's parameters as keywords, and returns the map (float32,
-    h×w, at the place's resolution). It raises :class:`CannotExplain` where it can't serve the place.
+    h×w, at the place's resolution), alone or with further numbers as :class:`Measured`. It raises
+    :class:`CannotExplain` where it can't serve the place.
 
     Parameters
     ----------
@@ -315,8 +318,8 @@ def place_method(**description: Any) -> Callable[[Explain], Explain]:
             layers: Sequence[str],
             parameters: Mapping[str, Any],
             progress: Progress,
-        ) -> dict[str, Tensor | CannotExplain]:
-            answers: dict[str, Tensor | CannotExplain] = {}
+        ) -> dict[str, Answer]:
+            answers: dict[str, Answer] = {}
             for index, layer in enumerate(layers):
                 with progress.part(index, len(layers)):
                     try:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..methods import all_methods, find_method
+from ..methods import Measured, all_methods, find_method
 from ..prediction import Prediction
 from ..progress import Progress
 from ..region import Region, Weights
@@ -234,7 +234,8 @@ def _compare(
     found: list[dict[str, Map]] = []
     for question in questions if layers else ():
         maps = method.run(prediction, question, layers, method.check(parameters), Progress())
-        found.append({layer: values.cpu().numpy() for layer, values in maps.items() if isinstance(values, Tensor)})
+        plain = {layer: one.map if isinstance(one, Measured) else one for layer, one in maps.items()}
+        found.append({layer: values.cpu().numpy() for layer, values in plain.items() if isinstance(values, Tensor)})
         yield
     if not found:
         return {}

@@ -239,6 +239,9 @@ class AttributionHeader(_Sent):
     region_pixels: int = Field(description="Pixels asked about.")
     score_value: float = Field(description="The score that is explained.")
     milliseconds: float = Field(description="Time that the answer took, waiting aside.")
+    measures: dict[str, float] = Field(
+        description="What the method measured on the way, by name, for instance completeness_error."
+    )
 
 
 class AlternativeDescription(_Sent):

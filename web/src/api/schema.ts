@@ -385,6 +385,13 @@ export interface components {
              * @description Width of the map at the layer's own resolution.
              */
             map_width: number;
+            /**
+             * Measures
+             * @description What the method measured on the way, by name, for instance completeness_error.
+             */
+            measures: {
+                [key: string]: number;
+            };
             /** Method */
             method: string;
             /**

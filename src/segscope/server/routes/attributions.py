@@ -58,6 +58,7 @@ def _describe(attribution: Attribution, *, milliseconds: float) -> AttributionHe
             "map_width": width,
             "region_pixels": int((attribution.region_weights > 0).sum()),
             "score_value": attribution.score,
+            "measures": attribution.measures,
             "milliseconds": round(milliseconds, 3),
         }
     )
