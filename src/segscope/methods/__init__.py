@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from . import cam as cam
 from . import cam_passes as cam_passes
+from . import deeplift as deeplift
 from . import eigen as eigen
 from . import finer as finer
-from . import deeplift as deeplift
 from . import fullgrad as fullgrad
 from . import gradients as gradients
 from . import guided as guided

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CannotExplain
-from .base import Method, Parameter, register
+from .base import Answer, Method, Parameter, register
 from .cam import RELU, grad_cam
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def finer_cam(
     layers: Sequence[str],
     parameters: Mapping[str, Any],
     progress: Progress,
-) -> dict[str, Tensor | CannotExplain]:
+) -> dict[str, Answer]:
     """Ask Grad-CAM what sets the class apart from those that are most like it; all layers share one backward pass.
 
     Parameters
