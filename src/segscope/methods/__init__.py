@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from . import attention as attention
 from . import cam as cam
 from . import gradients as gradients
-from .base import Method, Parameter, all_methods, backward_method, find_method, register
+from .base import FAMILIES, Family, Method, Parameter, all_methods, backward_method, find_method, register
 from .place import BASELINE, SEED, Place, place_method
 
 __all__ = [
     "BASELINE",
+    "FAMILIES",
     "SEED",
+    "Family",
     "Method",
     "Parameter",
     "Place",
