@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import attention as attention
 from . import cam as cam
 from . import gradients as gradients
+from . import relevance as relevance
 from .base import FAMILIES, Family, Method, Parameter, all_methods, backward_method, find_method, register
 from .place import BASELINE, SEED, Place, place_method
 
