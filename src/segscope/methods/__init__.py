@@ -6,14 +6,13 @@ from . import attention as attention
 from . import cam as cam
 from . import gradients as gradients
 from . import relevance as relevance
-from .base import FAMILIES, Family, Method, Parameter, all_methods, backward_method, find_method, register
+from .base import FAMILIES, Method, Parameter, all_methods, backward_method, find_method, register
 from .place import BASELINE, SEED, Place, place_method
 
 __all__ = [
     "BASELINE",
     "FAMILIES",
     "SEED",
-    "Family",
     "Method",
     "Parameter",
     "Place",
