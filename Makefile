@@ -15,6 +15,9 @@ DEV      := $(VENV)/.dev
 DOCS     := $(VENV)/.docs
 NODE     := $(VENV)/.node
 
+# What the extra "lrp" installs, for the tests: alone, since it asks for a torchvision, and that for a PyTorch of its own.
+ZENNIT ?= zennit==0.5.1
+
 # The peers need torchvision, and with it its own release of PyTorch: they get an environment of their own.
 BENCH_TORCH ?= torch==2.14.1 torchvision==0.29.1
 BENCH       := .venv-bench/.bench
@@ -85,6 +88,7 @@ $(RUNTIME): $(SOURCES) | $(BIN)/python
 
 $(DEV): $(SOURCES) | $(BIN)/python
 	$(PIP) "$(TORCH)" --editable ".[dev]"
+	$(PIP) --no-deps "$(ZENNIT)"
 	@touch $(RUNTIME) $@
 
 $(DOCS): $(SOURCES) | $(BIN)/python

@@ -65,16 +65,22 @@ def methods_page() -> str:
         "Every method by the name that `explain(method=…)` and `segscope explain --method …` take. What one can't tell "
         "is said with it."
     )
-    return "\n\n".join([head, *(method_section(method) for method in methods.all_methods().values())]) + "\n"
+    parts = [head]
+    for family, title in methods.FAMILIES.items():
+        members = [method for method in methods.all_methods().values() if method.family == family]
+        parts += [f"## {title}", *map(method_section, members)] if members else []
+    return "\n\n".join(parts) + "\n"
 
 
 def method_section(method: methods.Method) -> str:
     """Return one method's description and the table of its parameters."""
     place = "the input" if method.at == "input" else "the prediction's default layer"
+    signed = "signed" if method.signed else "never negative"
+    speed = "One backward pass answers for all layers." if method.quick else "It runs the network again."
     lines = [
-        f"## {method.title}",
+        f"### {method.title}",
         f"`{method.name}`: {method.summary}",
-        f"By default it is used at {place}, and its values are {'signed' if method.signed else 'never negative'}.",
+        f"By default it is used at {place}, and its values are {signed}. {speed}",
         f"**What it can't tell.** {method.cannot}",
         f"**Paper.** {method.citation} [{method.url}]({method.url})",
     ]

@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 
 import segscope
 from tests.networks import ZOO
+from tests.standin import import_zennit
+
+# Where PyTorch is one that no torchvision is made for, relevance propagation is tested all the same.
+import_zennit()
 
 # The networks are tiny: threads would only wait for each other.
 torch.set_num_threads(1)

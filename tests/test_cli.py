@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -265,15 +266,32 @@ def test_layers_lists_what_can_be_explained(run: Callable[..., Outcome]) -> None
     assert re.search(r"^3 +ReLU +12 +56×56 +default$", text.out, re.MULTILINE)
 
 
-def test_methods_describes_every_method(run: Callable[..., Outcome]) -> None:
+def test_methods_lists_every_method_by_family(run: Callable[..., Outcome]) -> None:
     known = segscope.methods.all_methods()
-    assert [entry["name"] for entry in run("methods", "--json").json] == list(known)
-    text = run("methods").out
+    described = run("methods", "--json").json
+    assert [entry["name"] for entry in described] == list(known)
+    fields = {field.name for field in dataclasses.fields(segscope.methods.Method)} - {"run"}
+    assert all(set(entry) == fields for entry in described)
+    lines = run("methods").out.splitlines()
     for method in known.values():
-        assert method.name in text
-        assert method.cannot in text
+        quick = "yes" if method.quick else "no"
+        row = rf"  {method.name} +{method.at} +{quick} +{re.escape(method.summary)}"
+        found = [number for number, line in enumerate(lines) if re.fullmatch(row, line)]
+        assert len(found) == 1
+        headings = [line for line in lines[: found[0]] if line in segscope.methods.FAMILIES.values()]
+        assert headings[-1] == segscope.methods.FAMILIES[method.family]
+
+
+def test_methods_describes_one_method(run: Callable[..., Outcome]) -> None:
+    for method in segscope.methods.all_methods().values():
+        text = run("methods", method.name)
+        assert text.code == 0
+        for words in (method.title, method.summary, method.cannot, method.citation, method.url):
+            assert words in text.out
         for parameter in method.parameters:
-            assert f"--param {parameter.name}=" in text
+            assert f"--param {parameter.name}=" in text.out
+            assert parameter.description in text.out
+    assert run("methods", "grad-cam", "--json").json["name"] == "grad-cam"
 
 
 def test_mushrooms_writes_a_dataset(run: Callable[..., Outcome], folder: Path) -> None:
@@ -399,7 +417,8 @@ def test_explorer_says_where_it_is(run: Callable[..., Outcome], monkeypatch: pyt
         (["predict", "photo.jpg", "--model", MODEL, "--classes", "two.txt"], "3"),
         (["predict", "photo.jpg", "--model", MODEL, "--truth", "small.png"], "5×5"),
         (["predict", "photo.jpg", "-o", "mask.jpg"], "'.jpg'"),
-        (["methods", "grad-cam"], "grad-cam"),
+        (["methods", "gradcam"], "'grad-cam'"),
+        (["methods", "grad-cam", "hires-cam"], "hires-cam"),
         (["layers", "nothing.jpg"], "no file 'nothing.jpg'"),
         (["mushrooms", "--out", "classes.txt"], "is a file"),
         (["mushrooms", "--out", "rendered", "--count", "0"], "count"),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import segscope
 from segscope import CannotExplain, Region, SegmentationModel, UnknownName
-from segscope.layers import Layer
+from segscope.layers import Layer, token_layout
 from tests.networks import ZOO, Case, block
 
 
@@ -270,3 +270,22 @@ def test_scripted_network_can_be_asked_about_its_input() -> None:
     expected = SegmentationModel(ZOO[0].build()).predict(ZOO[0].input()).explain(0, Region.everywhere(), layer="input")
     found = prediction.explain(0, Region.everywhere())
     np.testing.assert_allclose(found.map, expected.map, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "size", "grid", "extra"),
+    [
+        (196, (224, 224), (14, 14), 0),
+        (197, (224, 224), (14, 14), 1),
+        (201, (224, 224), (14, 14), 5),
+        (2049, (512, 1024), (32, 64), 1),
+        (18, (12, 20), (3, 5), 3),  # 3×6 would fit up to rounding
+        (12, (50, 66), (3, 4), 0),
+    ],
+)
+def test_tokens_are_laid_out_in_the_proportions_of_the_input(
+    tokens: int, size: tuple[int, int], grid: tuple[int, int], extra: int
+) -> None:
+    layout = token_layout(tokens, 7, size)
+    assert layout is not None
+    assert (layout.height, layout.width, layout.channels, layout.extra) == (*grid, 7, extra)

@@ -61,7 +61,7 @@ PINNED = {
     "PredictionCache": "(max_bytes)",
     "PredictionCache.get": "(self, key, make)",
     "methods.all_methods": "()",
-    "testing.check_method": "(name, **parameters)",
+    "testing.check_method": "(name, *, network, **parameters)",
 }
 
 DEFAULTS: dict[str, dict[str, Any]] = {

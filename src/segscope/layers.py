@@ -25,6 +25,7 @@ __all__ = [
     "first_tensor",
     "reaches",
     "saved_bytes",
+    "token_layout",
 ]
 
 INPUT = "input"
@@ -99,7 +100,7 @@ class Captured:
                 return Layout(first, second, third, channels_last=True)
             return Layout(second, third, first)
         if self.output.ndim == 3:
-            return _token_layout(self.output.shape[1], self.output.shape[2], input_size)
+            return token_layout(self.output.shape[1], self.output.shape[2], input_size)
         return None
 
     def to_map(self, values: Tensor, input_size: tuple[int, int]) -> Tensor:
@@ -434,15 +435,34 @@ def _fits(height: int, width: int, input_size: tuple[int, int]) -> bool:
     return abs(height * input_size[1] - width * input_size[0]) < max(input_size)
 
 
-def _token_layout(tokens: int, channels: int, input_size: tuple[int, int]) -> Layout | None:
-    """Lay tokens out as a grid with the input's proportions; class and register tokens come first."""
-    for extra in range(min(9, tokens)):
-        height = round(((tokens - extra) * input_size[0] / input_size[1]) ** 0.5)
-        if height > 0 and (tokens - extra) % height == 0:
-            width = (tokens - extra) // height
-            if _fits(height, width, input_size):
-                return Layout(height, width, channels, extra=extra)
-    return None
+def token_layout(tokens: int, channels: int, input_size: tuple[int, int]) -> Layout | None:
+    """Lay tokens out as a grid with the input's proportions; class and register tokens come first.
+
+    Parameters
+    ----------
+    tokens, channels : int
+        How many there are, and the length of each.
+    input_size : (int, int)
+        Height and width of the network's input.
+
+    Returns
+    -------
+    Layout or None
+        With up to eight tokens in front, as few as possible; None where no grid fits.
+    """
+    fitting = [
+        layout for extra in range(min(9, tokens)) if (layout := _grid(tokens - extra, channels, input_size, extra))
+    ]
+    # Among few tokens several grids fit up to rounding: one that fits exactly is meant.
+    exact = [layout for layout in fitting if layout.height * input_size[1] == layout.width * input_size[0]]
+    return next(iter(exact + fitting), None)
+
+
+def _grid(tokens: int, channels: int, input_size: tuple[int, int], extra: int) -> Layout | None:
+    height = round((tokens * input_size[0] / input_size[1]) ** 0.5)
+    if height == 0 or tokens % height or not _fits(height, tokens // height, input_size):
+        return None
+    return Layout(height, tokens // height, channels, extra=extra)
 
 
 def reaches(output: Tensor) -> set[Any]:

@@ -10,7 +10,16 @@ from torch import Tensor
 
 from .errors import UnsupportedNetwork
 
-__all__ = ["OUTPUTS", "Logits", "Output", "Reading", "read_again", "read_logits"]
+__all__ = [
+    "OUTPUTS",
+    "Logits",
+    "Output",
+    "Reading",
+    "find_again",
+    "read_again",
+    "read_logits",
+    "read_tensor_again",
+]
 
 Output: TypeAlias = "Literal['auto', 'logits', 'probabilities'] | Callable[[Any], Tensor]"
 OUTPUTS = ("auto", "logits", "probabilities")
@@ -133,7 +142,44 @@ def read_again(raw: Any, reading: Reading) -> Tensor:
     Tensor
         float32, B×K×h×w.
     """
+    return read_tensor_again(find_again(raw, reading), reading)
+
+
+def find_again(raw: Any, reading: Reading) -> Tensor:
+    """Find the tensor of class scores in what the network returned, as it was found the first time.
+
+    Parameters
+    ----------
+    raw : object
+        What the network returned.
+    reading : Reading
+        Of an earlier output of the same network.
+
+    Returns
+    -------
+    Tensor
+        As the network made it.
+    """
     tensor = _called(reading.output, raw) if callable(reading.output) else _find(raw)
+    assert isinstance(tensor, Tensor)  # noqa: S101  # as it was the first time
+    return tensor
+
+
+def read_tensor_again(tensor: Tensor, reading: Reading) -> Tensor:
+    """Make logits of the tensor that :func:`find_again` found.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        As the network made it.
+    reading : Reading
+        Of an earlier output of the same network.
+
+    Returns
+    -------
+    Tensor
+        float32, B×K×h×w.
+    """
     tensor = tensor[:, None] if tensor.ndim == 3 else tensor
     return _as_logits(
         _channels_first(tensor, channels_last=reading.channels_last).float(), probabilities=reading.probabilities

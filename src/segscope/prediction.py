@@ -418,6 +418,18 @@ class Prediction:
                 self._reruns[layer] = Rerun(self.model, forward_pass, layer)
             return self._reruns[layer]
 
+    @property
+    def kept_pass(self) -> ForwardPass:
+        """The forward pass that was kept, for methods that run a changed copy of the network beside it.
+
+        Raises
+        ------
+        PredictionClosed
+            When the prediction was closed.
+        """
+        with self._lock:
+            return self._open_pass()
+
     def superpixels(self, count: int = 200) -> NDArray[np.int32]:
         """Return which patch of similar colour each pixel of the image belongs to; the two counts used last are kept.
 

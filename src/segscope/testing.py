@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .attribution import Attribution
 from .errors import CannotExplain, InvalidInput, UnknownName
@@ -23,7 +24,9 @@ _REGION = Region.box(4, 2, 14, 17)
 _CLASSES = ("sea", "land", "sand", "ice", "sky")
 
 
-def check_method(name: str, **parameters: Any) -> None:
+def check_method(
+    name: str, *, network: Literal["convolutional", "transformer"] = "convolutional", **parameters: Any
+) -> None:
     """Check a registered method: its description, its maps, and that it leaves the network alone.
 
     The method is asked about a small network with two heads, at its usual place and at every layer. It must give a
@@ -35,6 +38,8 @@ def check_method(name: str, **parameters: Any) -> None:
     ----------
     name : str
         The method's name in the registry.
+    network : {"convolutional", "transformer"}
+        What kind of network it is asked about: one that the method can serve.
     **parameters
         The method's own parameters to check it with.
 
@@ -50,9 +55,10 @@ def check_method(name: str, **parameters: Any) -> None:
     method = find_method(name)
     _check_description(method)
     _check_parameters(method)
-    network, image = _TwoHeads(), _image()
-    before = _state(network)
-    with SegmentationModel(network, classes=_CLASSES).predict(image) as prediction:
+    make = _NETWORKS[network]
+    asked, image = make(), _image()
+    before = _state(asked)
+    with SegmentationModel(asked, classes=_CLASSES).predict(image) as prediction:
         places = [None, "input", *prediction.layers]
         answers = {place: _ask(prediction, method, place, parameters) for place in places}
         _require(method, isinstance(answers[None], Attribution), "answers at its usual place")
@@ -63,11 +69,11 @@ def check_method(name: str, **parameters: Any) -> None:
         _check_all_at_once(method, prediction, answers, parameters)
         blind = _ask(prediction, method, "other_head", parameters)
         _require(method, isinstance(blind, CannotExplain), "says so where a layer doesn't influence the class")
-    after = _state(network)
+    after = _state(asked)
     unchanged = before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
     _require(method, unchanged, "leaves weights, gradients, modes, hooks and the random state alone")
     if method.linear:
-        _check_linear(method, network, image, answers[None], parameters)
+        _check_linear(method, make, image, answers[None], parameters)
 
 
 class _TwoHeads(nn.Module):
@@ -91,6 +97,36 @@ class _TwoHeads(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         maps = torch.tanh(self.body(self.relu(self.norm(self.stem(images)))))
         return torch.cat([self.head(maps), self.other_head(maps)], dim=1) * self.factor
+
+
+class _Transformer(nn.Module):
+    """Patches and a class token through two layers of attention; the heads are as above."""
+
+    def __init__(self, factor: float = 1.0) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(1)
+        self.factor = factor
+        self.patches = nn.Conv2d(3, 8, 3, stride=3)
+        self.token = nn.Parameter(torch.zeros(1, 1, 8))
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.query_key_value = nn.Linear(8, 24)
+        self.head = nn.Conv2d(8, len(_CLASSES) - 1, 1)
+        self.other_head = nn.Conv2d(8, 1, 1)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, std=0.5, generator=generator)
+        nn.init.constant_(self.get_parameter("other_head.bias"), -50.0)
+        self.patches.weight.grad = torch.ones_like(self.patches.weight)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.patches(images)
+        tokens = torch.cat([self.token.expand(len(maps), -1, -1), maps.flatten(2).mT], dim=1)
+        tokens = tokens + self.attention(tokens, tokens, tokens)[0]
+        tokens = tokens + functional.scaled_dot_product_attention(*self.query_key_value(tokens).chunk(3, dim=-1))
+        maps = torch.tanh(tokens[:, 1:].mT.reshape(maps.shape))
+        return torch.cat([self.head(maps), self.other_head(maps)], dim=1) * self.factor
+
+
+_NETWORKS: dict[str, type[_TwoHeads | _Transformer]] = {"convolutional": _TwoHeads, "transformer": _Transformer}
 
 
 def _image() -> Tensor:
@@ -183,10 +219,13 @@ def _all_serve(prediction: Prediction, answers: dict[str | None, Attribution | C
 
 
 def _check_linear(
-    method: Method, network: nn.Module, image: Tensor, answer: object, parameters: dict[str, Any]
+    method: Method,
+    make: type[_TwoHeads | _Transformer],
+    image: Tensor,
+    answer: object,
+    parameters: dict[str, Any],
 ) -> None:
-    doubled = _TwoHeads(factor=2.0)
-    doubled.load_state_dict(network.state_dict())
+    doubled = make(factor=2.0)
     with SegmentationModel(doubled, classes=_CLASSES).predict(image) as prediction:
         other = _ask(prediction, method, None, parameters)
     same = (

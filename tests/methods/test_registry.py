@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import torch
 from torch import Tensor
 
 import segscope
-from segscope import InvalidInput, UnknownName
-from segscope.methods import Method, Parameter, all_methods, base, find_method, register
+from segscope import InvalidInput, MissingExtra, UnknownName
+from segscope.methods import FAMILIES, Method, Parameter, all_methods, base, find_method, register
 from segscope.testing import check_method
 
 METHODS = all_methods()
@@ -21,7 +22,10 @@ RELU = METHODS["grad-cam"].parameters[0]
 
 @pytest.mark.parametrize("name", METHODS)
 def test_method_passes_the_conformance_suite(name: str) -> None:
-    check_method(name)
+    try:
+        check_method(name, network="transformer" if METHODS[name].family == "attention" else "convolutional")
+    except MissingExtra as error:
+        pytest.skip(str(error))
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].parameters[:1] == (RELU,)])
@@ -31,6 +35,10 @@ def test_method_passes_the_conformance_suite_without_relu(name: str) -> None:
 
 def test_methods_of_this_release() -> None:
     assert set(METHODS) >= {"grad-cam", "hires-cam", "layer-cam", "saliency", "input-x-gradient"}
+
+
+def test_every_method_of_this_package_belongs_to_a_family() -> None:
+    assert [name for name, method in METHODS.items() if method.family == "other"] == []
 
 
 def test_every_method_faces_a_reference_written_from_its_paper() -> None:
@@ -43,6 +51,16 @@ def test_every_method_faces_a_reference_written_from_its_paper() -> None:
 def test_duplicate_name_is_refused() -> None:
     with pytest.raises(InvalidInput, match="'grad-cam' is registered already"):
         register(METHODS["grad-cam"])
+
+
+def test_unknown_family_is_refused() -> None:
+    with pytest.raises(UnknownName, match="There is no family of methods 'cams'. Did you mean 'cam'"):
+        register(dataclasses.replace(METHODS["grad-cam"], name="new", family="cams"))  # type: ignore[arg-type] # on purpose
+
+
+def test_methods_come_family_by_family() -> None:
+    order = [list(FAMILIES).index(method.family) for method in METHODS.values()]
+    assert order == sorted(order)
 
 
 def test_own_method_can_be_registered(monkeypatch: pytest.MonkeyPatch, prediction: segscope.Prediction) -> None:

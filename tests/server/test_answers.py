@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -195,10 +196,16 @@ def test_attribution_takes_every_option(client: Client, ids: dict[str, str], exp
 
 
 @pytest.mark.parametrize("method", list(segscope.methods.all_methods()))
-def test_every_method_answers(client: Client, ids: dict[str, str], method: str) -> None:
+def test_every_method_answers_or_says_why_not(client: Client, ids: dict[str, str], method: str) -> None:
     response = ask(client, ids["upright.jpg"], **{"class": 2, "region": {"kind": "everywhere"}, "method": method})
-    assert response.status_code == 200, response.text
-    assert npy(response).shape == (56, 40)
+    if segscope.methods.find_method(method).family == "attention":  # the network is convolutional
+        assert response.status_code == 422
+        assert "has no attention" in error_of(response)["message"]
+    elif response.status_code == 422:
+        assert error_of(response)["code"] == "missing-extra"
+    else:
+        assert response.status_code == 200, response.text
+        assert npy(response).shape == (56, 40)
 
 
 @pytest.mark.parametrize(
@@ -329,3 +336,14 @@ def test_class_iou_leaves_out_pixels_of_no_class() -> None:
     truth = np.array([[0, 0, 1, 255]], dtype=np.int32)
     mask = np.array([[0, 1, 1, 1]], dtype=np.int32)
     assert class_iou(truth, mask, classes=3) == [0.5, 0.5, None]
+
+
+def test_method_whose_package_is_missing_says_what_to_install(
+    client: Client, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in {"zennit", *(name for name in sys.modules if name.partition(".")[0] == "zennit")}:
+        monkeypatch.setitem(sys.modules, name, None)
+    response = ask(client, ids["image2.png"], **{"class": 0, "region": {"kind": "everywhere"}, "method": "lrp"})
+    assert response.status_code == 422
+    assert error_of(response)["code"] == "missing-extra"
+    assert "pip install 'segscope[lrp]'" in error_of(response)["message"]

@@ -127,15 +127,25 @@ def layers(
     print_table(("layer", "type", "channels", "map", ""), rows, right=(2, 3))
 
 
-def methods(*, as_json: AsJson = False) -> None:
-    """List the attribution methods, with their parameters and limits."""
-    from ..methods import all_methods
+def methods(
+    *,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[METHOD]", help="Describe this one: parameters, limits and paper.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the attribution methods, or describe one with its parameters, limits and paper."""
+    from ..methods import all_methods, find_method
 
-    known = list(all_methods().values())
+    known = list(all_methods().values()) if name is None else [find_method(name)]
     if as_json:
-        print_json([_method_data(method) for method in known])
-        return
-    print_line("\n\n".join(_method_text(method) for method in known))
+        described = [_method_data(method) for method in known]
+        print_json(described if name is None else described[0])
+    elif name is None:
+        _print_methods(known)
+    else:
+        print_line(_method_text(known[0]))
 
 
 def _check_explain(image: Path, output: Path | None, *, as_json: bool) -> None:
@@ -173,16 +183,32 @@ def _report(attribution: Attribution, output: Path | None, *, as_json: bool) -> 
     )
 
 
+_FIELDS = ("name", "title", "family", "summary", "citation", "url", "cannot", "at", "signed", "quick", "linear")
+
+
 def _method_data(method: Method) -> dict[str, Any]:
-    data = {
-        key: getattr(method, key) for key in ("name", "title", "summary", "citation", "url", "cannot", "at", "signed")
-    }
+    data = {key: getattr(method, key) for key in _FIELDS}
     return {**data, "parameters": [vars(parameter) for parameter in method.parameters]}
 
 
+def _print_methods(known: list[Method]) -> None:
+    """Print one line for each method, by family; the columns are as wide in all of them."""
+    from ..methods import FAMILIES
+
+    rows: list[tuple[str, ...]] = []
+    for family, title in FAMILIES.items():
+        members = [method for method in known if method.family == family]
+        rows += [("",), (title,)] if members else []
+        rows += [(f"  {method.name}", method.at, "yes" if method.quick else "no", method.summary) for method in members]
+    print_table(("method", "at", "quick", "what its map shows"), [(*row, "", "", "")[:4] for row in rows])
+    print_line("\nsegscope methods METHOD tells a method's parameters, its limits and its paper.")
+
+
 def _method_text(method: Method) -> str:
+    place = "the input" if method.at == "input" else "a layer"
+    speed = "quick: one backward pass answers for all layers" if method.quick else "runs the network again"
     lines = [
-        f"{method.name} ({method.title}), at {'the input' if method.at == 'input' else 'a layer'}",
+        f"{method.name} ({method.title}), at {place}; {speed}",
         f"  {method.summary}",
         f"  Limits: {method.cannot}",
         f"  {method.citation} {method.url}",
@@ -194,5 +220,6 @@ def _parameter_text(parameter: Parameter) -> str:
     default = str(parameter.default).lower() if parameter.kind == "bool" else str(parameter.default)
     choices = f" ({', '.join(parameter.choices)})" if parameter.choices else ""
     ends = [end for end in (parameter.minimum, parameter.maximum) if end is not None]
-    span = f" ({' to '.join(f'{end:g}' for end in ends)})" if len(ends) == 2 else ""
+    unit = f" {parameter.unit}" if parameter.unit else ""
+    span = f" ({' to '.join(f'{end:g}' for end in ends)}{unit})" if len(ends) == 2 else ""
     return f"{parameter.name}={default}{choices}{span}  {parameter.description}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import attention as attention
 from . import cam as cam
 from . import cam_passes as cam_passes
 from . import deeplift as deeplift
@@ -11,12 +12,14 @@ from . import fullgrad as fullgrad
 from . import gradients as gradients
 from . import guided as guided
 from . import paths as paths
+from . import relevance as relevance
 from . import smoothing as smoothing
-from .base import Measured, Method, Parameter, all_methods, backward_method, find_method, register
+from .base import FAMILIES, Measured, Method, Parameter, all_methods, backward_method, find_method, register
 from .place import BASELINE, SEED, Place, place_method
 
 __all__ = [
     "BASELINE",
+    "FAMILIES",
     "SEED",
     "Measured",
     "Method",

@@ -8,6 +8,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from ..target import Question
 
 __all__ = [
+    "FAMILIES",
     "Answer",
+    "Family",
     "Measured",
     "Method",
     "Parameter",
@@ -53,6 +56,21 @@ Answer: TypeAlias = "Tensor | Measured | CannotExplain"
 Run: TypeAlias = "Callable[[Prediction, Question, Sequence[str], Mapping[str, Any], Progress], dict[str, Answer]]"
 Combine: TypeAlias = Callable[..., Tensor]
 Value: TypeAlias = "bool | int | float | str"
+
+Family: TypeAlias = Literal["cam", "gradient", "perturbation", "relevance", "attention", "other"]
+"""How a method works; lists of methods are grouped by it."""
+
+FAMILIES: Mapping[Family, str] = MappingProxyType(
+    {
+        "cam": "Class activation maps",
+        "gradient": "Gradients",
+        "perturbation": "Perturbation",
+        "relevance": "Relevance propagation",
+        "attention": "Attention",
+        "other": "Other",
+    }
+)
+"""The families' names for people, in the order in which they are listed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +191,8 @@ class Method:
     size : {"place", "input"}
         Which resolution the map has: that of the place asked about, or wherever it is asked that of the network's
         input.
+    family : {"cam", "gradient", "perturbation", "relevance", "attention", "other"}
+        How it works: lists of methods are grouped by it.
     """
 
     name: str
@@ -188,6 +208,7 @@ class Method:
     quick: bool = True
     linear: bool = True
     size: Literal["place", "input"] = "place"
+    family: Family = "other"
 
     def check(self, given: Mapping[str, object]) -> dict[str, Value]:
         """Return all parameters, the given ones checked and the others at their defaults.
@@ -239,17 +260,22 @@ def register(method: Method) -> Method:
     ------
     InvalidInput
         When a method of that name is there already.
+    UnknownName
+        When there is no such family.
     """
     if method.name in _METHODS:
         raise InvalidInput(f"A method {method.name!r} is registered already; choose another name.")
+    if method.family not in FAMILIES:
+        raise UnknownName("family of methods", method.family, FAMILIES)
     _METHODS[method.name] = method
     return method
 
 
 def all_methods() -> dict[str, Method]:
-    """Return every registered method by name, those of other packages included."""
+    """Return every registered method by name, family by family, those of other packages included."""
     load_plugins()
-    return dict(_METHODS)
+    order = list(FAMILIES)
+    return dict(sorted(_METHODS.items(), key=lambda item: order.index(item[1].family)))
 
 
 @functools.cache
@@ -288,7 +314,7 @@ def find_method(name: str) -> Method:
     """
     load_plugins()
     if not isinstance(name, str) or name not in _METHODS:
-        raise UnknownName("method", name, _METHODS)
+        raise UnknownName("method", name, all_methods())
     return _METHODS[name]
 
 

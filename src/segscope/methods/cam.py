@@ -34,6 +34,7 @@ _ROUNDING = 1e-6
 
 @backward_method(
     name="grad-cam",
+    family="cam",
     title="Grad-CAM",
     summary="Channels weighted by the spatial mean of the score's gradient: where a layer holds evidence for a class.",
     citation="Selvaraju et al. 2017, Grad-CAM: Visual explanations from deep networks via gradient-based localization",
@@ -68,6 +69,7 @@ def grad_cam(activation: Tensor, gradient: Tensor, *, relu: bool = True) -> Tens
 
 @backward_method(
     name="hires-cam",
+    family="cam",
     title="HiResCAM",
     summary="Activation times gradient, added up over channels: what each place of the layer contributes to the score.",
     citation="Draelos and Carin 2020, Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional "
@@ -107,6 +109,7 @@ def hires_cam(activation: Tensor, gradient: Tensor, *, relu: bool = True) -> Ten
 
 @backward_method(
     name="layer-cam",
+    family="cam",
     title="LayerCAM",
     summary="Activation times positive gradient, added up over channels: fine detail at early layers.",
     citation="Jiang et al. 2021, LayerCAM: Exploring hierarchical class activation maps for localization",
@@ -139,6 +142,7 @@ def layer_cam(activation: Tensor, gradient: Tensor, *, relu: bool = True) -> Ten
 
 @backward_method(
     name="grad-cam-plus-plus",
+    family="cam",
     title="Grad-CAM++",
     summary="Channels weighted by their positive gradients, each place's lowered where its channel is strong.",
     citation="Chattopadhay et al. 2018, Grad-CAM++: Generalized gradient-based visual explanations for deep "
@@ -187,6 +191,7 @@ def grad_cam_plus_plus(activation: Tensor, gradient: Tensor, *, relu: bool = Tru
 
 @backward_method(
     name="xgrad-cam",
+    family="cam",
     title="XGrad-CAM",
     summary="Channels weighted by the mean of the gradient over where each is active, so that the map adds up to "
     "activation times gradient.",
@@ -227,6 +232,7 @@ def xgrad_cam(activation: Tensor, gradient: Tensor, *, relu: bool = True) -> Ten
 
 @backward_method(
     name="seg-xres-cam",
+    family="cam",
     title="Seg-XRes-CAM",
     summary="Activation times the gradient pooled over windows: between HiResCAM's detail and Grad-CAM's smoothness.",
     citation="Hasany, Petitjean and Mériaudeau 2023, Seg-XRes-CAM: Explaining spatially local regions in image "

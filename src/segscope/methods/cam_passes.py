@@ -28,6 +28,7 @@ _CHANNELS = Parameter(
 
 @place_method(
     name="score-cam",
+    family="cam",
     title="Score-CAM",
     summary="Channels weighted by the score of the image when only what each channel marks is left to see.",
     citation="Wang et al. 2020, Score-CAM: Score-weighted visual explanations for convolutional neural networks",
@@ -119,6 +120,7 @@ def score_cam(
 
 @place_method(
     name="ablation-cam",
+    family="cam",
     title="Ablation-CAM",
     summary="Channels weighted by how much the score falls when each is taken out: no gradient decides.",
     citation="Desai and Ramaswamy 2020, Ablation-CAM: Visual explanations for deep convolutional network via "

@@ -46,6 +46,7 @@ _POINTS = 16
 
 @place_method(
     name="deeplift",
+    family="gradient",
     title="DeepLIFT",
     summary="The score's difference from a baseline's, shared out backwards through the network by differences.",
     citation="Shrikumar, Greenside and Kundaje 2017, Learning important features through propagating activation "

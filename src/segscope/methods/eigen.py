@@ -21,6 +21,7 @@ _CENTRED = Parameter(
 
 @backward_method(
     name="eigen-cam",
+    family="cam",
     title="Eigen-CAM",
     summary="The layer's leading principal component: what most of its activation has in common.",
     citation="Muhammad and Yeasin 2020, Eigen-CAM: Class activation map using principal components",
@@ -68,6 +69,7 @@ def eigen_cam(
 
 @backward_method(
     name="eigen-grad-cam",
+    family="cam",
     title="Eigen-Grad-CAM",
     summary="The leading principal component of activation times gradient: Eigen-CAM for one class and region.",
     citation="Gildenblat and contributors 2021, PyTorch library for CAM methods, after Muhammad and Yeasin 2020",

@@ -93,6 +93,7 @@ def _similar(prediction: Prediction, question: Question, count: int) -> list[int
 register(
     Method(
         name="finer-cam",
+        family="cam",
         title="Finer-CAM",
         summary="Grad-CAM of the class's score less those of the most similar classes: what sets the class apart.",
         citation="Zhang et al. 2025, Finer-CAM: Spotting the difference reveals finer details for visual explanation",

@@ -27,6 +27,7 @@ _ROUNDING = 1e-6
 
 @place_method(
     name="fullgrad",
+    family="gradient",
     title="FullGrad",
     summary="Input times gradient, and every layer's bias times its gradient: together they are the whole score.",
     citation="Srinivas and Fleuret 2019, Full-gradient representation for neural network visualization",

@@ -24,6 +24,7 @@ __all__ = ["guided_backpropagation", "guided_grad_cam"]
 
 @place_method(
     name="guided-backpropagation",
+    family="gradient",
     title="Guided backpropagation",
     summary="The gradient along paths that only ever speak for the class: sharp edges of what could have excited it.",
     citation="Springenberg et al. 2015, Striving for simplicity: the all convolutional net",
@@ -73,6 +74,7 @@ def guided_backpropagation(place: Place, *, absolute: bool = True) -> Tensor:
 
 @place_method(
     name="guided-grad-cam",
+    family="gradient",
     title="Guided Grad-CAM",
     summary="A layer's Grad-CAM times the image's guided backpropagation: fine edges where the layer holds evidence.",
     citation="Selvaraju et al. 2017, Grad-CAM: Visual explanations from deep networks via gradient-based localization",

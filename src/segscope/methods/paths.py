@@ -22,6 +22,7 @@ def _steps(description: str) -> Parameter:
 
 @place_method(
     name="integrated-gradients",
+    family="gradient",
     title="Integrated gradients",
     summary="Gradients added up on the way from a baseline to the image: what each pixel adds to the score.",
     citation="Sundararajan, Taly and Yan 2017, Axiomatic attribution for deep networks",
@@ -80,6 +81,7 @@ def integrated_gradients(place: Place, *, baseline: str = "zero", steps: int = 3
 
 @place_method(
     name="expected-gradients",
+    family="gradient",
     title="Expected gradients (gradient SHAP)",
     summary="Integrated gradients averaged over many random baselines, so that no single one decides.",
     citation="Erion et al. 2021, Improving performance of deep learning models with axiomatic attribution priors and "
@@ -155,6 +157,7 @@ def expected_gradients(place: Place, *, references: str = "noise", samples: int 
 
 @place_method(
     name="blur-integrated-gradients",
+    family="gradient",
     title="Blur-integrated gradients",
     summary="Gradients added up while the image sharpens from a blur: at which places detail made the score.",
     citation="Xu, Venugopalan and Sundararajan 2020, Attribution in scale and space",

@@ -39,6 +39,7 @@ _NOISE = Parameter(
 
 @place_method(
     name="smoothgrad",
+    family="gradient",
     title="SmoothGrad",
     summary="Saliency averaged over noisy copies of the image: where the score is sensitive, with less speckle.",
     citation="Smilkov et al. 2017, SmoothGrad: removing noise by adding noise",
@@ -99,6 +100,7 @@ def smoothgrad(
 
 @place_method(
     name="vargrad",
+    family="gradient",
     title="VarGrad",
     summary="Variance of the gradient over noisy copies of the image: where the network's sensitivity itself changes.",
     citation="Adebayo et al. 2018, Local explanation methods for deep neural networks lack sensitivity to parameter "
