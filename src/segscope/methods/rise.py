@@ -144,9 +144,11 @@ class RandomMasks:
             self._grids[part, None], size=self._enlarged, mode="bilinear", align_corners=False
         )
         height, width = self.size
-        return torch.stack(
-            [
-                single[0, top : top + height, left : left + width]
-                for single, (top, left) in zip(enlarged, self._shifts[part].tolist(), strict=True)
-            ]
-        )
+        # Interpolation rounds to a little above 1.
+        enlarged = enlarged.clamp(max=1)
+        shifts = self._shifts[part].tolist()
+        cut = [
+            single[0, top : top + height, left : left + width]
+            for single, (top, left) in zip(enlarged, shifts, strict=True)
+        ]
+        return torch.stack(cut)
