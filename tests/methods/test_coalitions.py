@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from captum._utils.models.linear_model import SkLearnRidge
 from captum.attr import FeatureAblation, KernelShap, Lime, ShapleyValues
-from sklearn.linear_model import Ridge
+from numpy.typing import NDArray
 
 from segscope import SegmentationModel
 from segscope.methods import Place
@@ -93,12 +94,16 @@ def test_kernel_shap_with_few_patches_gives_the_shapley_values(name: str, baseli
     assert found.cost.passes == 2**patches
 
 
-def test_kernel_shap_equals_captums_shapley_values() -> None:
+def test_shapley_values_equal_captums() -> None:
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
+    labels = rows // 5 * 2 + columns // 6
+    coalitions, weights = shapley_coalitions(4, 14, Randomness(0))
     with small_place() as place:
-        labels = place.superpixels(4)
-        found = place.prediction.explain(1, REGION, method="kernel-shap", superpixels=4)
-        expected = ShapleyValues(place.score).attribute(place.values[None], feature_mask=labels[None, None])
-    np.testing.assert_allclose(found.map, expected[0, 0].numpy(), rtol=0, atol=1e-5)
+        none, whole = scores_by_hand(place, labels, np.array([[False] * 4, [True] * 4]))
+        found = shapley_values(coalitions, weights, scores_by_hand(place, labels, coalitions) - none, whole - none)
+        mask = torch.from_numpy(labels)[None, None]
+        expected = ShapleyValues(place.score).attribute(place.values[None], feature_mask=mask)
+    np.testing.assert_allclose(found[labels], expected[0, 0].numpy(), rtol=0, atol=1e-5)
 
 
 def test_sampled_kernel_shap_comes_near_the_shapley_values_and_nearer_than_captum() -> None:
@@ -122,7 +127,7 @@ def test_sampled_kernel_shap_comes_near_the_shapley_values_and_nearer_than_captu
     assert np.mean(errors) < np.mean(peers)
 
 
-def scores_by_hand(place: Place, labels: Array, coalitions: Array) -> Array:
+def scores_by_hand(place: Place, labels: Array, coalitions: NDArray[np.bool_]) -> Array:
     kept = torch.from_numpy(coalitions[:, labels]).float()
     return place.score(kept[:, None] * place.values).double().numpy()
 
@@ -191,7 +196,8 @@ def test_surrogate_equals_scikit_learn_with_weights_by_hand(penalty: float, widt
         length = math.sqrt(row @ row)
         cosine = row.sum() / (length * 3) if length else 0.0
         weights.append(math.sqrt(math.exp(-((1 - cosine) ** 2) / width**2)))
-    expected = Ridge(alpha=penalty, solver="svd").fit(coalitions, scores, sample_weight=weights).coef_
+    ridge = pytest.importorskip("sklearn.linear_model").Ridge(alpha=penalty, solver="svd")
+    expected = ridge.fit(coalitions, scores, sample_weight=weights).coef_
     np.testing.assert_allclose(surrogate(coalitions, scores, width=width, penalty=penalty), expected, atol=1e-8)
 
 
@@ -232,7 +238,7 @@ def test_lime_and_captums_agree_where_the_score_is_a_sum() -> None:
 
 def test_all_three_agree_where_the_score_is_a_sum() -> None:
     with small_place(curved=False) as place:
-        few = {"superpixels": 10, "baseline": "mean"}
+        few: dict[str, Any] = {"superpixels": 10, "baseline": "mean"}
         maps = [
             place.prediction.explain(1, REGION, method=method, **few, **more).map
             for method, more in (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -89,7 +91,7 @@ def test_rise_finds_the_patch_that_counts() -> None:
 
 def test_rise_without_centring_lies_near_the_mean_score_and_with_it_near_zero() -> None:
     with small_place(curved=False) as place:
-        asked = {"method": "rise", "masks": 1000, "seed": 1}
+        asked: dict[str, Any] = {"method": "rise", "masks": 1000, "seed": 1}
         raw, centred = (place.prediction.explain(1, REGION, centred=centred, **asked).map for centred in (False, True))
         drawn = RandomMasks(place.random(1), 1000, SIZE, (5, 7), 0.5)[slice(0, 1000)]
         mean = place.score(drawn[:, None] * place.values).mean()
