@@ -27,7 +27,7 @@ _TEMPERATURE = 1 / 20
 # Cells of the mask's parameters to one deviation of its kernel, and how many deviations the kernel reaches.
 _CELLS, _REACH = 3, 2
 # Steps of the descent, and how much the area counts against the score at its start and its end.
-_RATE, _FIRST, _LAST = 0.05, 1.0, 100.0
+_RATE, _FIRST, _LAST = 0.1, 1.0, 100.0
 
 
 @place_method(
