@@ -1,10 +1,10 @@
 """Methods that leave superpixels out: feature ablation, LIME and KernelSHAP.
 
-Own code, for three reasons. Captum's ``KernelShap`` and ``Lime`` evaluate one coalition after the other and draw from
-the global random numbers, its ``KernelShap`` meets the efficiency constraint only through a large finite weight, and
-its ``Lime`` is a Lasso whose penalty doesn't scale with the score. The linear algebra is ten lines each: KernelSHAP is
-solved here with the constraint built in, and with every coalition there is when they are few, which gives the Shapley
-values themselves. Tests hold all three beside Captum's.
+Own code, for three reasons. Captum's ``KernelShap`` and ``Lime`` draw from the global random numbers, its
+``KernelShap`` meets the efficiency constraint only through a large finite weight, and its ``Lime`` is by default a
+Lasso, whose penalty doesn't scale with the score. The linear algebra is ten lines each: KernelSHAP is solved here with
+the constraint built in, and with every coalition there is when they are few, which gives the Shapley values themselves.
+Tests hold all three beside Captum's.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Extremal perturbation: the smooth mask of a given area that keeps the score highest.
 
-Own code: the authors' library isn't maintained, serves classifiers only, and takes 800 steps.
+Own code: the authors' program expects a classifier's output, and takes 800 steps where a page waits for the answer.
 """
 
 from __future__ import annotations

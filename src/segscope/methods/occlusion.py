@@ -1,8 +1,8 @@
 """Occlusion: a window that slides over the map, and how much the score falls under it.
 
-Own code: Captum's ``Occlusion`` gives the same numbers where the windows fit (a test holds the two together), but
-knows neither the batches that the model's memory allows nor progress, and cuts the last windows off at the border, so
-that the border is tested with smaller windows than the rest.
+Own code, of twenty lines: Captum's ``Occlusion`` gives the same numbers where the windows fit (a test holds the two
+together), but can't be followed or ended while it works, and cuts the last windows off at the border, so that the
+border is tested with smaller windows than the rest.
 """
 
 from __future__ import annotations
