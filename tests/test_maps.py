@@ -81,8 +81,9 @@ def test_logits_equal_the_networks_own(case: Case) -> None:
         np.testing.assert_allclose(prediction.logits, expected, rtol=0, atol=1e-5)
 
 
+# Methods that run the network again see of it only what test_rerun.py holds to each network.
 @EVERY_CASE
-@pytest.mark.parametrize("method", sorted(segscope.methods.all_methods()))
+@pytest.mark.parametrize("method", sorted(name for name, each in segscope.methods.all_methods().items() if each.quick))
 def test_in_place_equals_out_of_place_at_every_layer(case: Case, method: str) -> None:
     image = case.input()
     with (

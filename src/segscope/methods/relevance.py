@@ -128,9 +128,7 @@ def _run(
     progress.expect(4)
     pairs = prediction.activations_and_gradients(question, layers)
     progress.advance()
-    answers: dict[str, Answer] = {
-        layer: pair for layer, pair in pairs.items() if isinstance(pair, CannotExplain)
-    }
+    answers: dict[str, Answer] = {layer: pair for layer, pair in pairs.items() if isinstance(pair, CannotExplain)}
     asked = [layer for layer in layers if layer not in answers]
     if asked:
         try:
