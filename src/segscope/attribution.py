@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from .colors import colorize
-from .errors import InvalidInput
+from .errors import CannotExplain, InvalidInput
 from .files import write_file
 from .region import Region, Weights
 from .target import Target
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .methods import Method
     from .prediction import Prediction
 
-__all__ = ["Attribution", "AttributionGrid", "Cost"]
+__all__ = ["Attribution", "AttributionGrid", "Cost", "answers_of"]
 
 
 class Cost(NamedTuple):
@@ -255,6 +255,56 @@ class Attribution:
             "mask": self._prediction.mask,
             "provenance": np.array(json.dumps(self.provenance)),
         }
+
+
+def answers_of(
+    prediction: Prediction,
+    target: Target,
+    region_weights: Weights,
+    *,
+    method: Method,
+    parameters: Mapping[str, Any],
+    maps: Mapping[str, Tensor | CannotExplain],
+    cost: Cost,
+) -> dict[str, Attribution | CannotExplain]:
+    """Return what a method gave for some layers as attributions.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        What was explained.
+    target : Target
+        The question.
+    region_weights : ndarray
+        float32, H×W, 0..1: the pixels asked about.
+    method : Method
+        The method.
+    parameters : mapping
+        All of its parameters.
+    maps : mapping
+        By layer: the raw map, float, h×w, or why there is none.
+    cost : Cost
+        For all of them together.
+
+    Returns
+    -------
+    dict
+        By layer: the attribution, or the error that says why there is none; a map that isn't finite is none.
+    """
+    answers: dict[str, Attribution | CannotExplain] = {}
+    for name, values in maps.items():
+        if isinstance(values, CannotExplain):
+            answers[name] = values
+        elif not bool(torch.isfinite(values).all()):
+            answers[name] = CannotExplain(
+                f"The {method.title} map at the layer {name!r} holds NaN or infinite values; choose another layer "
+                "or score."
+            )
+        else:
+            answers[name] = Attribution(
+                prediction, target, region_weights, name, method, parameters, values.detach().float(), cost
+            )
+    return answers
 
 
 class AttributionGrid(Mapping[tuple[str, str], Attribution]):

@@ -144,6 +144,9 @@ class Method:
         Whether one backward pass answers for all layers at once; other methods run the network many times.
     linear : bool
         Whether the map doubles when the score does.
+    combine : callable, optional
+        Of a method that needs one activation and one gradient a layer: the map as a function of these two, so that
+        several such methods can share one backward pass.
     """
 
     name: str
@@ -158,6 +161,7 @@ class Method:
     parameters: tuple[Parameter, ...] = ()
     quick: bool = True
     linear: bool = True
+    combine: Combine | None = None
 
     def check(self, given: Mapping[str, object]) -> dict[str, Value]:
         """Return all parameters, the given ones checked and the others at their defaults.
@@ -294,7 +298,7 @@ def backward_method(**description: Any) -> Callable[[Combine], Combine]:
                 for layer, pair in pairs.items()
             }
 
-        register(Method(run=run, **description))
+        register(Method(run=run, combine=combine, **description))
         return combine
 
     return decorate
