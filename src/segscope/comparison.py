@@ -7,35 +7,30 @@ import csv
 import io
 import json
 import os
-import time
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from .attribution import Attribution, Cost, answers_of
-from .errors import CannotExplain, InvalidInput, MissingExtra, UnknownName, UnsupportedNetwork, shown
+from .batches import Batch, Cell, run_batch
+from .errors import InvalidInput, UnknownName, shown
 from .files import write_file
 from .layers import INPUT
 from .measures import correlation, gini, rank_correlation, share_on, spread
-from .methods import Method, all_methods, find_method
 from .progress import Progress
 from .target import Target
+from .variants import Variant
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from .prediction import Prediction
 
-__all__ = ["Agreement", "Cell", "Comparison", "Methods", "Variant", "read_methods"]
+__all__ = ["Agreement", "Cell", "Comparison"]
 
-Choice: TypeAlias = "str | tuple[str, Mapping[str, Any]]"
-Methods: TypeAlias = "str | Iterable[Choice] | Mapping[str, Mapping[str, Any]] | None"
 Scale: TypeAlias = "float | Literal['method', 'shared'] | None"
 
 _AGREEMENTS = {"spearman": rank_correlation, "pearson": correlation}
@@ -43,47 +38,6 @@ _ORDERS = ("agreement", "cost", "name", "share")
 _FORMATS = ("png", "svg", "pdf", "npz", "csv")
 # Maps are smooth: more pixels than this would cost time, and hardly move a correlation.
 _MOST_PIXELS = 2**16
-
-
-class Cell(NamedTuple):
-    """One place in a comparison.
-
-    Parameters
-    ----------
-    class_ : str
-        Name of the class.
-    method : str
-        Name of the method, with its parameters where it is compared with itself.
-    layer : str
-        Name of the layer, or ``"input"``.
-    """
-
-    class_: str
-    method: str
-    layer: str
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A method with its parameters, as it is compared.
-
-    Parameters
-    ----------
-    name : str
-        The method's name; with the parameters that differ from their defaults, where the method is compared with
-        itself.
-    title : str
-        The same for people.
-    method : Method
-        The method.
-    parameters : dict
-        All of its parameters.
-    """
-
-    name: str
-    title: str
-    method: Method
-    parameters: dict[str, Any]
 
 
 class Agreement(NamedTuple):
@@ -100,19 +54,6 @@ class Agreement(NamedTuple):
 
     values: NDArray[np.float64]
     labels: tuple[Hashable, ...]
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Maps that come from one run: of one class, by one method or several that share it, at some layers."""
-
-    class_: str
-    variants: tuple[Variant, ...]
-    layers: tuple[str, ...]
-
-    @property
-    def cells(self) -> list[Cell]:
-        return [Cell(self.class_, variant.name, layer) for variant in self.variants for layer in self.layers]
 
 
 class Comparison(Mapping[tuple[str, str, str], Attribution]):
@@ -433,7 +374,7 @@ class Comparison(Mapping[tuple[str, str, str], Attribution]):
     def _usual_place(self, variant: Variant) -> str:
         return INPUT if variant.method.at == "input" else self.prediction.default_layer
 
-    def _batches(self) -> Iterator[_Batch]:
+    def _batches(self) -> Iterator[Batch]:
         """Give what is run at once, in the order in which it is run."""
         for class_ in self.targets:
             together: dict[tuple[str, ...], list[Variant]] = {}
@@ -441,21 +382,18 @@ class Comparison(Mapping[tuple[str, str, str], Attribution]):
                 if variant.method.quick and variant.method.combine is not None:
                     together.setdefault(self.layers_of(variant), []).append(variant)
             for layers, variants in together.items():
-                yield _Batch(class_, tuple(variants), layers)
+                yield Batch(class_, tuple(variants), layers)
             for variant in self.variants:
                 if variant.method.quick and variant.method.combine is None:
-                    yield _Batch(class_, (variant,), self.layers_of(variant))
+                    yield Batch(class_, (variant,), self.layers_of(variant))
         for variant in (variant for variant in self.variants if not variant.method.quick):
             for class_ in self.targets:
                 for layer in self.layers_of(variant):
-                    yield _Batch(class_, (variant,), (layer,))
+                    yield Batch(class_, (variant,), (layer,))
 
-    def _run(self, batch: _Batch, progress: Progress) -> None:
+    def _run(self, batch: Batch, progress: Progress) -> None:
         target = self.targets[batch.class_]
-        with torch.inference_mode(mode=False):
-            question, weights = self.prediction.question(target)
-            run = _share_pass if batch.variants[0].method.combine is not None else _run_alone
-            results = run(self.prediction, question, batch, progress)
+        weights, results = run_batch(self.prediction, target, batch, progress)
         for variant, (maps, cost) in zip(batch.variants, results, strict=True):
             found = answers_of(
                 self.prediction,
@@ -541,110 +479,3 @@ class Comparison(Mapping[tuple[str, str, str], Attribution]):
         writer.writeheader()
         writer.writerows(self.rows())
         return text.getvalue()
-
-
-def read_methods(methods: Methods) -> tuple[Variant, ...]:
-    """Return the methods to compare, with all their parameters.
-
-    Parameters
-    ----------
-    methods : iterable or mapping, optional
-        As :meth:`Prediction.compare` takes them; ``"quick"`` is the same as None.
-
-    Returns
-    -------
-    tuple of Variant
-        Each once.
-
-    Raises
-    ------
-    InvalidInput
-        When it has another form, names no method, or a parameter is out of range.
-    UnknownName
-        When a method or parameter doesn't exist.
-    """
-    chosen: dict[tuple[str, str], tuple[Method, dict[str, Any]]] = {}
-    for choice in _choices(methods):
-        name, given = _name_and_parameters(choice)
-        method = find_method(name)
-        parameters = method.check(given)
-        chosen.setdefault((method.name, repr(parameters)), (method, dict(parameters)))
-    if not chosen:
-        raise InvalidInput("There is no method to compare; name one at least.")
-    times = Counter(name for name, _ in chosen)
-    return tuple(_variant(method, parameters, alone=times[method.name] == 1) for method, parameters in chosen.values())
-
-
-def _choices(methods: Methods) -> Iterable[Any]:
-    if methods is None or methods == "quick":
-        return [name for name, method in all_methods().items() if method.quick]
-    if methods == "all":
-        return list(all_methods())
-    if isinstance(methods, str):
-        return [methods]
-    if isinstance(methods, Mapping):
-        return list(methods.items())
-    try:
-        return list(methods)
-    except TypeError:
-        raise InvalidInput(
-            f"The methods are {shown(methods)}; expected names, pairs (name, parameters), or a mapping."
-        ) from None
-
-
-def _name_and_parameters(choice: object) -> tuple[str, Mapping[str, Any]]:
-    if isinstance(choice, str):
-        return choice, {}
-    if isinstance(choice, (tuple, list)) and len(choice) == 2:
-        name, parameters = choice
-        if isinstance(name, str) and (parameters is None or isinstance(parameters, Mapping)):
-            return name, parameters or {}
-    raise InvalidInput(
-        f"One of the methods is {shown(choice)}; expected a name, or a pair such as ('grad-cam', {{'relu': False}})."
-    )
-
-
-def _variant(method: Method, parameters: dict[str, Any], *, alone: bool) -> Variant:
-    defaults = method.check({})
-    changed = [f"{name}={value}" for name, value in parameters.items() if value != defaults[name]]
-    if alone or not changed:
-        return Variant(method.name, method.title, method, parameters)
-    suffix = f" ({', '.join(changed)})"
-    return Variant(method.name + suffix, method.title + suffix, method, parameters)
-
-
-def _share_pass(
-    prediction: Prediction, question: Any, batch: _Batch, progress: Progress
-) -> list[tuple[dict[str, torch.Tensor | CannotExplain], Cost]]:
-    """Give methods that need activations and gradients both from one backward pass."""
-    start = time.perf_counter()
-    pairs = prediction.activations_and_gradients(question, batch.layers)
-    progress.advance()
-    shared = time.perf_counter() - start
-    results = []
-    for variant in batch.variants:
-        start = time.perf_counter()
-        maps = {layer: _combined(variant, pair) for layer, pair in pairs.items()}
-        results.append((maps, Cost(shared + time.perf_counter() - start, 1)))
-    return results
-
-
-def _combined(variant: Variant, pair: Any) -> torch.Tensor | CannotExplain:
-    if isinstance(pair, CannotExplain) or variant.method.combine is None:
-        return pair  # type: ignore[no-any-return] # the reason
-    try:
-        return variant.method.combine(*pair, **variant.parameters)
-    except CannotExplain as error:
-        return error
-
-
-def _run_alone(
-    prediction: Prediction, question: Any, batch: _Batch, progress: Progress
-) -> list[tuple[dict[str, torch.Tensor | CannotExplain], Cost]]:
-    (variant,) = batch.variants
-    start, passes = time.perf_counter(), progress.passes
-    try:
-        maps = variant.method.run(prediction, question, batch.layers, variant.parameters, progress)
-    except (CannotExplain, MissingExtra, UnsupportedNetwork) as error:
-        maps = {layer: CannotExplain(str(error)) for layer in batch.layers}
-    return [(maps, Cost(time.perf_counter() - start, progress.passes - passes))]

@@ -215,7 +215,9 @@ def correlation(maps: ArrayLike) -> NDArray[np.float64]:
     lengths = np.sqrt((centred**2).sum(axis=1, keepdims=True))
     lengths[_same_everywhere(values)] = np.nan
     unit = centred / lengths
-    return np.asarray(np.clip(unit @ unit.T, -1, 1), dtype=np.float64)
+    found = np.clip(unit @ unit.T, -1, 1)
+    np.fill_diagonal(found, np.where(np.isnan(lengths[:, 0]), np.nan, 1.0))
+    return np.asarray(found, dtype=np.float64)
 
 
 def _same_everywhere(values: NDArray[Any]) -> NDArray[np.bool_]:

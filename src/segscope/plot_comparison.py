@@ -22,7 +22,8 @@ from .plot import outline
 
 if TYPE_CHECKING:
     from .attribution import Attribution
-    from .comparison import Cell, Comparison, Variant
+    from .comparison import Cell, Comparison
+    from .variants import Variant
 
 __all__ = ["plot_comparison"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import OrderedDict
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .attribution import Attribution, AttributionGrid, Cost, answers_of
-from .comparison import Comparison, Methods, read_methods
+from .comparison import Comparison
 from .errors import CannotExplain, EmptyRegion, InvalidInput, PredictionClosed, UnknownName, UnsupportedNetwork
 from .geometry import Geometry, resize
 from .graph import data_flow
@@ -29,6 +30,7 @@ from .region import Region, Weights
 from .rerun import Rerun
 from .segments import superpixels
 from .target import Question, Score, Target
+from .variants import Methods, read_methods
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -375,7 +377,9 @@ class Prediction:
         places = None if layers is None else tuple(dict.fromkeys([layers] if isinstance(layers, str) else layers))
         forward_pass = self._open_pass()
         for place in places or ():
-            self._output(forward_pass, place)
+            # A layer that is there but can't be explained is a reason in the comparison; a wrong name is an error.
+            with contextlib.suppress(CannotExplain):
+                self._output(forward_pass, place)
         for target in targets.values():
             self.question(target)
         comparison = Comparison(self, targets, read_methods(methods), places)
