@@ -156,7 +156,7 @@ class _Tiles:
             x, y = first + column * (self.width + _GAP), start + row * self.pitch
             if self.titles:
                 title, place = self.titles[cell]
-                sheet.text(x, y, _fitted(title, self.width, _NORMAL))
+                sheet.text(x, y + (0 if place else 0.13), _fitted(title, self.width, _NORMAL))
                 sheet.text(x, y + 0.135, _fitted(place, self.width, _SMALL), _SMALL, color=_GREY)
                 y += _TILE_TITLE
             self._draw_map(sheet, comparison, cell, limits.get(cell, 0.0), left=x, top=y)
