@@ -16,6 +16,7 @@ NAMES = {
     "Attribution",
     "AttributionGrid",
     "CannotExplain",
+    "Comparison",
     "EmptyRegion",
     "InvalidImage",
     "InvalidInput",
@@ -41,11 +42,18 @@ PINNED = {
     "SegmentationModel.predict": "(self, image, *, truth)",
     "Prediction.explain": "(self, class_, region, *, layer, method, against, score, **parameters)",
     "Prediction.explain_all": "(self, classes, layers, *, method, region, against, score, **parameters)",
+    "Prediction.compare": "(self, class_, region, *, classes, methods, layers, against, score, progress, run)",
     "Prediction.close": "(self)",
     "Attribution.save": "(self, path)",
     "Attribution.to_npz": "(self)",
     "Attribution.overlay": "(self, *, opacity, limit)",
     "Attribution.plot": "(self, *, limit)",
+    "Comparison.agreement": "(self, kind, *, between)",
+    "Comparison.plot": "(self, *, limit)",
+    "Comparison.rows": "(self)",
+    "Comparison.save": "(self, path, *, limit)",
+    "Comparison.sorted": "(self, by)",
+    "Comparison.steps": "(self, progress)",
     "Region.predicted": "(class_)",
     "Region.everywhere": "()",
     "Region.pixel": "(row, column)",
@@ -75,6 +83,17 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "against": None,
         "score": "logit",
     },
+    "Prediction.compare": {
+        "class_": None,
+        "region": None,
+        "classes": None,
+        "methods": None,
+        "layers": None,
+        "against": None,
+        "score": "logit",
+    },
+    "Comparison.agreement": {"kind": "spearman", "between": "maps"},
+    "Comparison.sorted": {"by": "agreement"},
     "Region.errors": {"kind": "any"},
     "Target": {"region": None, "against": None, "score": "logit"},
 }
@@ -107,6 +126,7 @@ ATTRIBUTES = {
         "parameters",
     },
     "AttributionGrid": {"classes", "layers", "skipped"},
+    "Comparison": {"classes", "methods", "layers", "cells", "pending", "skipped", "costs", "share"},
 }
 
 
@@ -168,7 +188,13 @@ def test_defaults(path: str) -> None:
 @pytest.mark.parametrize("name", ATTRIBUTES)
 def test_attributes(name: str, prediction: segscope.Prediction) -> None:
     grid = prediction.explain_all(region=segscope.Region.everywhere())
-    things: tuple[Any, ...] = (prediction.model, prediction, next(iter(grid.values())), grid)
+    things: tuple[Any, ...] = (
+        prediction.model,
+        prediction,
+        next(iter(grid.values())),
+        grid,
+        prediction.compare("leaf", run=False),
+    )
     thing = next(thing for thing in things if type(thing).__name__ == name)
     for attribute in ATTRIBUTES[name]:
         assert hasattr(thing, attribute), attribute

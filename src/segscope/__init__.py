@@ -24,6 +24,7 @@ from .errors import (
 if TYPE_CHECKING:
     from .attribution import Attribution, AttributionGrid
     from .cache import PredictionCache
+    from .comparison import Comparison
     from .layers import Layer
     from .model import SegmentationModel
     from .prediction import Prediction
@@ -42,6 +43,7 @@ except PackageNotFoundError:
 _HOMES = {
     "Attribution": "attribution",
     "AttributionGrid": "attribution",
+    "Comparison": "comparison",
     "Layer": "layers",
     "Prediction": "prediction",
     "PredictionCache": "cache",
@@ -57,6 +59,7 @@ __all__ = [
     "Attribution",
     "AttributionGrid",
     "CannotExplain",
+    "Comparison",
     "EmptyRegion",
     "InvalidImage",
     "InvalidInput",

@@ -17,8 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from .colors import colorize
-from .errors import InvalidInput
+from .errors import CannotExplain, InvalidInput
 from .files import write_file
+from .methods import Measured
 from .region import Region, Weights
 from .target import Target
 
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from .methods import Method
+    from .methods.base import Answer
     from .prediction import Prediction
 
-__all__ = ["Attribution", "AttributionGrid", "Cost"]
+__all__ = ["Attribution", "AttributionGrid", "Cost", "answers_of"]
 
 
 class Cost(NamedTuple):
@@ -261,6 +263,58 @@ class Attribution:
             "mask": self._prediction.mask,
             "provenance": np.array(json.dumps(self.provenance)),
         }
+
+
+def answers_of(
+    prediction: Prediction,
+    target: Target,
+    region_weights: Weights,
+    *,
+    method: Method,
+    parameters: Mapping[str, Any],
+    maps: Mapping[str, Answer],
+    cost: Cost,
+) -> dict[str, Attribution | CannotExplain]:
+    """Return what a method gave for some layers as attributions.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        What was explained.
+    target : Target
+        The question.
+    region_weights : ndarray
+        float32, H×W, 0..1: the pixels asked about.
+    method : Method
+        The method.
+    parameters : mapping
+        All of its parameters.
+    maps : mapping
+        By layer: the raw map, float, h×w, alone or with measures, or why there is none.
+    cost : Cost
+        For all of them together.
+
+    Returns
+    -------
+    dict
+        By layer: the attribution, or the error that says why there is none; a map that isn't finite is none.
+    """
+    answers: dict[str, Attribution | CannotExplain] = {}
+    for name, found in maps.items():
+        if isinstance(found, CannotExplain):
+            answers[name] = found
+            continue
+        values, measures = found if isinstance(found, Measured) else (found, {})
+        if not bool(torch.isfinite(values).all()):
+            answers[name] = CannotExplain(
+                f"The {method.title} map at the layer {name!r} holds NaN or infinite values; choose another layer "
+                "or score."
+            )
+        else:
+            answers[name] = Attribution(
+                prediction, target, region_weights, name, method, parameters, values.detach().float(), cost, measures
+            )
+    return answers
 
 
 class AttributionGrid(Mapping[tuple[str, str], Attribution]):

@@ -1,4 +1,4 @@
-"""The command line: ``segscope explain``, ``predict``, ``layers``, ``methods``, ``demo``, ``serve`` and more."""
+"""The command line: ``segscope explain``, ``compare``, ``predict``, ``layers``, ``methods``, ``serve`` and more."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .commands import demo, explain, explore, predict
+from .commands import compare, demo, explain, explore, predict
 from .errors import SegscopeError
 
 __all__ = ["app", "main"]
@@ -94,6 +94,7 @@ def _start(
 
 for _command in (
     explain.explain,
+    compare.compare,
     predict.predict,
     explain.layers,
     explain.methods,

@@ -10,12 +10,13 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from .attribution import Attribution, AttributionGrid
     from .prediction import Prediction
 
-__all__ = ["plot_attribution", "plot_grid"]
+__all__ = ["outline", "plot_attribution", "plot_grid"]
 
 
 def plot_attribution(attribution: Attribution, prediction: Prediction, *, limit: float) -> Figure:
@@ -38,7 +39,7 @@ def plot_attribution(attribution: Attribution, prediction: Prediction, *, limit:
     figure = Figure(figsize=(12, 4.6), layout="constrained")
     image_axes, mask_axes, map_axes = figure.subplots(1, 3)
     image_axes.imshow(prediction.image)
-    _outline(image_axes, attribution.region_weights)
+    outline(image_axes, attribution.region_weights)
     image_axes.set_title("Input image and region")
     _draw_mask(mask_axes, prediction)
     map_axes.imshow(np.asarray(attribution.overlay(limit=limit if limit > 0 else None)))
@@ -81,6 +82,28 @@ def plot_grid(grid: AttributionGrid) -> Figure:
     return figure
 
 
+def outline(axes: Any, weights: NDArray[np.float32], *, color: str = "white") -> None:
+    """Draw a line around a region, unless it is the whole image.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where the image is drawn.
+    weights : ndarray
+        float32, H×W, 0..1: the line runs where it crosses a half.
+    color : str
+        The line's colour.
+    """
+    marked = weights >= 0.5
+    if marked.all() or not marked.any():
+        return
+    # Padded, so that a region that touches the border is closed there.
+    rows, columns = (np.arange(-1, length + 1) for length in marked.shape)
+    axes.contour(columns, rows, np.pad(marked, 1).astype(float), levels=[0.5], colors=color, linewidths=1.5)
+    axes.set_xlim(-0.5, marked.shape[1] - 0.5)
+    axes.set_ylim(marked.shape[0] - 0.5, -0.5)
+
+
 def _draw_mask(axes: Any, prediction: Prediction) -> None:
     present = [int(index) for index in np.unique(prediction.mask)]
     palette = prediction.model.palette
@@ -88,17 +111,6 @@ def _draw_mask(axes: Any, prediction: Prediction) -> None:
     axes.set_title("Predicted mask")
     patches = [Patch(color=palette[index] / 255, label=prediction.model.classes[index]) for index in present[:12]]
     axes.legend(handles=patches, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3, fontsize=8, frameon=False)
-
-
-def _outline(axes: Any, weights: Any) -> None:
-    marked = weights >= 0.5
-    if marked.all() or not marked.any():
-        return
-    # Padded, so that a region that touches the border is closed there.
-    rows, columns = (np.arange(-1, length + 1) for length in marked.shape)
-    axes.contour(columns, rows, np.pad(marked, 1).astype(float), levels=[0.5], colors="white", linewidths=1.5)
-    axes.set_xlim(-0.5, marked.shape[1] - 0.5)
-    axes.set_ylim(marked.shape[0] - 0.5, -0.5)
 
 
 def _scale(limit: float, *, signed: bool) -> ScalarMappable:

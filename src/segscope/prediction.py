@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import OrderedDict
@@ -16,18 +17,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .attribution import Attribution, AttributionGrid, Cost
+from .attribution import Attribution, AttributionGrid, Cost, answers_of
+from .comparison import Comparison
 from .errors import CannotExplain, EmptyRegion, InvalidInput, PredictionClosed, UnknownName, UnsupportedNetwork
 from .geometry import Geometry, resize
 from .graph import data_flow
 from .layers import INPUT, Capture, Layer, reaches, saved_bytes
-from .methods import Measured, Method, find_method
+from .methods import Method, find_method
 from .outputs import Logits
 from .progress import Progress
 from .region import Region, Weights
 from .rerun import Rerun
 from .segments import superpixels
 from .target import Question, Score, Target
+from .variants import Methods, read_methods
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -314,6 +317,77 @@ class Prediction:
                     skipped[class_, name] = str(answer)
         return AttributionGrid(maps, skipped)
 
+    def compare(
+        self,
+        class_: str | int | None = None,
+        region: Region | None = None,
+        *,
+        classes: Iterable[str | int] | None = None,
+        methods: Methods = None,
+        layers: Iterable[str] | None = None,
+        against: str | int | None = None,
+        score: Score = "logit",
+        progress: Callable[[float], None] | None = None,
+        run: bool = True,
+    ) -> Comparison:
+        """Explain the same by several methods, at several layers where wanted, and set the maps side by side.
+
+        Parameters
+        ----------
+        class_ : str or int, optional
+            Name or index of the class.
+        region : Region, optional
+            The pixels asked about; those predicted as the class otherwise.
+        classes : iterable of str or int, optional
+            Several classes, in place of one.
+        methods : iterable or mapping, optional
+            Names of methods, or pairs (name, parameters), or a mapping of names to parameters. None for all quick
+            methods, which share their backward passes; ``"all"`` for all.
+        layers : iterable of str, optional
+            Layers to ask every method about, or one; ``"input"`` for the image. Without it: each method's usual place.
+        against, score
+            As in :meth:`explain`.
+        progress : callable, optional
+            Called with the share of the work that is done, 0..1; what it raises ends the work.
+        run : bool
+            Whether to work out all maps now; else :meth:`Comparison.steps` gives them one by one, and what it had
+            given stays when it is interrupted.
+
+        Returns
+        -------
+        Comparison
+            ``comparison["cap", "grad-cam", "aggregation_conv"]`` is an :class:`Attribution`; where a method can't
+            serve a layer, the reason is in ``skipped``.
+
+        Raises
+        ------
+        InvalidInput
+            When no class is named, or both ``class_`` and ``classes``, or a method's parameter is out of range.
+        UnknownName
+            When a class, layer, method or parameter doesn't exist.
+        EmptyRegion
+            When the region of a class holds no pixel.
+        UnsupportedNetwork
+            When gradients don't flow through the network.
+        PredictionClosed
+            When the prediction was closed.
+        """
+        wanted = [self.model.classes[self.model.class_index(name)] for name in _one_or_several(class_, classes)]
+        targets = {name: Target(name, region, against=against, score=score) for name in wanted}
+        places = None if layers is None else tuple(dict.fromkeys([layers] if isinstance(layers, str) else layers))
+        forward_pass = self._open_pass()
+        for place in places or ():
+            # A layer that is there but can't be explained is a reason in the comparison; a wrong name is an error.
+            with contextlib.suppress(CannotExplain):
+                self._output(forward_pass, place)
+        for target in targets.values():
+            self.question(target)
+        comparison = Comparison(self, targets, read_methods(methods), places)
+        if run:
+            for _ in comparison.steps(progress):
+                pass
+        return comparison
+
     def question(self, target: Target) -> tuple[Question, Weights]:
         """Put a target into the network's own terms.
 
@@ -485,22 +559,7 @@ class Prediction:
             question, weights = self.question(target)
             maps = method.run(self, question, layers, parameters, progress)
         cost = Cost(time.perf_counter() - start, progress.passes - passes)
-        answers: dict[str, Attribution | CannotExplain] = {}
-        for name, found in maps.items():
-            if isinstance(found, CannotExplain):
-                answers[name] = found
-                continue
-            values, measures = found if isinstance(found, Measured) else (found, {})
-            if not bool(torch.isfinite(values).all()):
-                answers[name] = CannotExplain(
-                    f"The {method.title} map at the layer {name!r} holds NaN or infinite values; choose another layer "
-                    "or score."
-                )
-            else:
-                answers[name] = Attribution(
-                    self, target, weights, name, method, parameters, values.detach().float(), cost, measures
-                )
-        return answers
+        return answers_of(self, target, weights, method=method, parameters=parameters, maps=maps, cost=cost)
 
     def _open_pass(self) -> ForwardPass:
         if self._pass is None:
@@ -585,6 +644,20 @@ def _target(class_: str | int | Target, region: Region | None, against: str | in
     if region is not None or against is not None or score != "logit":
         raise InvalidInput("A Target was given together with region, against or score; say them in the Target alone.")
     return class_
+
+
+def _one_or_several(class_: str | int | None, classes: Iterable[str | int] | None) -> list[str | int]:
+    if (class_ is None) == (classes is None):
+        raise InvalidInput(
+            f"{'No class is' if class_ is None else 'Both class_ and classes are'} given; expected class_='cap' or "
+            "classes=['cap', 'stipe']."
+        )
+    if class_ is not None:
+        return [class_]
+    several: list[str | int] = [classes] if isinstance(classes, (str, int)) else list(classes or ())
+    if not several:
+        raise InvalidInput("The list of classes is empty; name one at least.")
+    return several
 
 
 def _nothing_there(target: Target, class_: str) -> str:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import demo, explain, explore, predict
+from . import compare, demo, explain, explore, predict
 
-__all__ = ["demo", "explain", "explore", "predict"]
+__all__ = ["compare", "demo", "explain", "explore", "predict"]

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import InvalidInput, UnknownName
+from ..errors import InvalidInput
 from .options import (
+    Against,
     AsJson,
+    Box,
     ClassesFile,
+    Everywhere,
     ImageFile,
+    Memory,
     ModelSource,
+    Pixel,
+    RegionMask,
+    ScoreKind,
     check_image,
     check_output,
+    check_score,
     class_of,
     load,
+    read_bytes,
     read_parameters,
     read_region,
 )
-from .report import print_json, print_line, print_table
+from .report import print_json, print_line, print_table, share_bar
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
@@ -48,34 +59,30 @@ def explain(
         ),
     ] = None,
     method: Annotated[str, typer.Option(metavar="NAME", help="See segscope methods.")] = "grad-cam",
-    against: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Contrast class: why the one and not the other?")
-    ] = None,
-    score: Annotated[str, typer.Option(metavar="KIND", help="What is explained: logit or probability.")] = "logit",
+    against: Against = None,
+    score: ScoreKind = "logit",
     param: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the method; may be repeated.")
     ] = None,
-    pixel: Annotated[str | None, typer.Option(metavar="R,C", help="Ask about one pixel: row, column.")] = None,
-    box: Annotated[
-        str | None, typer.Option(metavar="T,L,B,R", help="Ask about a box: top, left, bottom, right.")
-    ] = None,
-    region: Annotated[
-        Path | None, typer.Option(metavar="MASK", help="Ask about the pixels of an image file that aren't 0.")
-    ] = None,
-    everywhere: Annotated[bool, typer.Option("--everywhere", help="Ask about the whole image.")] = False,
+    pixel: Pixel = None,
+    box: Box = None,
+    region: RegionMask = None,
+    everywhere: Everywhere = False,
+    memory: Memory = None,
     classes: ClassesFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show why an image was labelled as a class: the importance of each pixel.
 
-    Without a region, the question is about the pixels that are predicted as the class.
+    Without a region, the question is about the pixels that are predicted as the class. Methods that run the network
+    many times show their progress; Ctrl-C ends them, and nothing is written.
     """
     _check_explain(image, output, as_json=as_json)
     asked = read_region(pixel=pixel, box=box, mask=region, everywhere=everywhere)
     given = read_parameters(param or ())
     parameters = _checked_method(method, given, score)
-    loaded = load(model, classes)
-    with loaded.predict(image) as prediction:
+    loaded = load(model, classes, memory=None if memory is None else read_bytes(memory))
+    with loaded.predict(image) as prediction, _progress_of(method) as progress:
         attribution = prediction.explain(
             class_of(class_, loaded.classes),
             asked,
@@ -83,6 +90,7 @@ def explain(
             method=method,
             against=None if against is None else class_of(against, loaded.classes),
             score=score,  # type: ignore[arg-type] # checked above
+            progress=progress,
             **parameters,
         )
         _report(attribution, output, as_json=as_json)
@@ -160,11 +168,17 @@ def _check_explain(image: Path, output: Path | None, *, as_json: bool) -> None:
 
 def _checked_method(name: str, given: dict[str, str], score: str) -> dict[str, Any]:
     from ..methods import find_method
-    from ..target import SCORES
 
-    if score not in SCORES:
-        raise UnknownName("kind of score", score, SCORES)
+    check_score(score)
     return dict(find_method(name).check(given))
+
+
+def _progress_of(name: str) -> contextlib.AbstractContextManager[Callable[[float], None] | None]:
+    """Show the progress of a method that runs the network many times."""
+    from ..methods import find_method
+
+    method = find_method(name)
+    return contextlib.nullcontext() if method.quick else share_bar(method.title)
 
 
 def _report(attribution: Attribution, output: Path | None, *, as_json: bool) -> None:

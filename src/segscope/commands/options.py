@@ -11,19 +11,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import InvalidImage, InvalidInput
+from ..errors import InvalidImage, InvalidInput, UnknownName
 
 if TYPE_CHECKING:
     from ..model import SegmentationModel
     from ..region import Region
 
 __all__ = [
+    "Against",
     "AsJson",
+    "Box",
     "ClassesFile",
+    "Everywhere",
     "ImageFile",
+    "Memory",
     "ModelSource",
+    "Pixel",
+    "RegionMask",
+    "ScoreKind",
     "check_image",
     "check_output",
+    "check_score",
     "class_of",
     "load",
     "read_bytes",
@@ -44,11 +52,23 @@ ClassesFile = Annotated[
 ]
 ImageFile = Annotated[Path, typer.Argument(metavar="IMAGE", help="PNG, JPEG, WebP, TIFF or BMP.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Against = Annotated[str | None, typer.Option(metavar="NAME", help="Contrast class: why the one and not the other?")]
+ScoreKind = Annotated[str, typer.Option(metavar="KIND", help="What is explained: logit or probability.")]
+Pixel = Annotated[str | None, typer.Option(metavar="R,C", help="Ask about one pixel: row, column.")]
+Box = Annotated[str | None, typer.Option(metavar="T,L,B,R", help="Ask about a box: top, left, bottom, right.")]
+RegionMask = Annotated[
+    Path | None, typer.Option(metavar="MASK", help="Ask about the pixels of an image file that aren't 0.")
+]
+Everywhere = Annotated[bool, typer.Option("--everywhere", help="Ask about the whole image.")]
+Memory = Annotated[
+    str | None,
+    typer.Option(metavar="AMOUNT", help="Memory for the passes that a method runs at once, for instance 500MB."),
+]
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
-def load(source: str, classes_file: Path | None) -> SegmentationModel:
+def load(source: str, classes_file: Path | None, *, memory: int | None = None) -> SegmentationModel:
     """Load a model, with the class names (and colours) of a file where one is given.
 
     Parameters
@@ -57,6 +77,8 @@ def load(source: str, classes_file: Path | None) -> SegmentationModel:
         As :meth:`segscope.SegmentationModel.load` takes it.
     classes_file : Path, optional
         As :func:`read_classes` takes it.
+    memory : int, optional
+        Bytes that the passes which a method runs at once may take; as the model says otherwise.
 
     Returns
     -------
@@ -71,7 +93,10 @@ def load(source: str, classes_file: Path | None) -> SegmentationModel:
     from ..model import SegmentationModel
 
     names, colors = (None, None) if classes_file is None else read_classes(classes_file)
-    return SegmentationModel.load(source, classes=names, colors=colors)
+    model = SegmentationModel.load(source, classes=names, colors=colors)
+    if memory is not None:
+        model.memory = memory
+    return model
 
 
 def read_classes(path: Path) -> tuple[list[str], list[str] | None]:
@@ -143,6 +168,25 @@ def check_image(path: Path) -> None:
         raise InvalidImage(
             f"{str(path)!r} is a folder; expected an image." if path.is_dir() else f"There is no file {str(path)!r}."
         )
+
+
+def check_score(kind: str) -> None:
+    """Refuse a kind of score that doesn't exist, before anything else costs time.
+
+    Parameters
+    ----------
+    kind : str
+        What was given.
+
+    Raises
+    ------
+    UnknownName
+        When there is no such kind.
+    """
+    from ..target import SCORES
+
+    if kind not in SCORES:
+        raise UnknownName("kind of score", kind, SCORES)
 
 
 def check_output(path: Path, *, suffixes: Sequence[str]) -> None:

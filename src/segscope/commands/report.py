@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-__all__ = ["print_json", "print_line", "print_table", "progress_bar"]
+__all__ = ["print_json", "print_line", "print_table", "progress_bar", "share_bar"]
 
 
 def print_line(text: str) -> None:
@@ -98,5 +98,55 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
         yield show
     finally:
         # One that was never started would still print an empty line.
+        if bar.live.is_started:
+            bar.stop()
+
+
+@contextlib.contextmanager
+def share_bar(title: str) -> Iterator[Callable[[float], None]]:
+    """Show on the standard error stream, where it is a terminal, which share of the work is done.
+
+    The bar comes with the first news and is gone at the end.
+
+    Parameters
+    ----------
+    title : str
+        What is being done.
+
+    Yields
+    ------
+    callable
+        Call it with the share, 0..1.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    bar = Progress(*columns, console=console, transient=True)
+    task = bar.add_task(escape(title), total=1.0)
+
+    def show(share: float) -> None:
+        if console.is_terminal:
+            bar.start()
+            bar.update(task, completed=share)
+
+    try:
+        yield show
+    finally:
         if bar.live.is_started:
             bar.stop()

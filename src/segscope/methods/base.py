@@ -193,6 +193,9 @@ class Method:
         input.
     family : {"cam", "gradient", "perturbation", "relevance", "attention", "other"}
         How it works: lists of methods are grouped by it.
+    combine : callable, optional
+        Of a method that needs one activation and one gradient a layer: the map as a function of these two, so that
+        several such methods can share one backward pass.
     """
 
     name: str
@@ -209,6 +212,7 @@ class Method:
     linear: bool = True
     size: Literal["place", "input"] = "place"
     family: Family = "other"
+    combine: Combine | None = None
 
     def check(self, given: Mapping[str, object]) -> dict[str, Value]:
         """Return all parameters, the given ones checked and the others at their defaults.
@@ -350,7 +354,7 @@ def backward_method(**description: Any) -> Callable[[Combine], Combine]:
                 for layer, pair in pairs.items()
             }
 
-        register(Method(run=run, **description))
+        register(Method(run=run, combine=combine, **description))
         return combine
 
     return decorate
