@@ -1,7 +1,11 @@
 import { untrack } from "svelte";
 import { ApiError } from "../api/client";
+import type { Tell, Told } from "../api/work";
 
 export type Status = "idle" | "loading" | "ready" | "error";
+
+/** Fetches something, and may tell how far that is. */
+export type Fetcher<T> = (signal: AbortSignal, tell: Tell) => Promise<T>;
 
 /** A wait of this many milliseconds is shown. */
 const SLOW = 500;
@@ -13,11 +17,13 @@ export class Resource<T> {
   error = $state.raw<ApiError | null>(null);
   /** True while a request takes longer than half a second. */
   slow = $state(false);
+  /** How far the server is; null where it doesn't tell. */
+  told = $state.raw<Told | null>(null);
 
   #key = $state<string | null>(null);
   #controller: AbortController | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #fetcher: ((signal: AbortSignal) => Promise<T>) | null = null;
+  #fetcher: Fetcher<T> | null = null;
 
   /** The value if it belongs to the key: between a new selection and its request, an old value is still here. */
   of(key: string | null): T | null {
@@ -25,7 +31,7 @@ export class Resource<T> {
   }
 
   /** Fetch what belongs to the key, unless that was done already; after a failure only retry() asks again. */
-  load(key: string, fetcher: (signal: AbortSignal) => Promise<T>): void {
+  load(key: string, fetcher: Fetcher<T>): void {
     // An effect that loads must not run again because of what loading changes.
     untrack(() => {
       if (key === this.#key) return;
@@ -65,7 +71,7 @@ export class Resource<T> {
     });
   }
 
-  async #run(fetcher: (signal: AbortSignal) => Promise<T>): Promise<void> {
+  async #run(fetcher: Fetcher<T>): Promise<void> {
     const controller = new AbortController();
     this.#controller = controller;
     this.value = null;
@@ -73,7 +79,9 @@ export class Resource<T> {
     this.status = "loading";
     this.#timer = setTimeout(() => (this.slow = true), SLOW);
     try {
-      const value = await fetcher(controller.signal);
+      const value = await fetcher(controller.signal, (told) => {
+        if (this.#controller === controller && this.status === "loading") this.told = told;
+      });
       if (controller.signal.aborted) return;
       this.value = value;
       this.status = "ready";
@@ -94,5 +102,6 @@ export class Resource<T> {
   #settle(): void {
     clearTimeout(this.#timer);
     this.slow = false;
+    this.told = null;
   }
 }
