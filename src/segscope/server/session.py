@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -67,7 +68,9 @@ class Session:
         batches, answers = (max(0, int(memory * part)) for part in (_BATCHES, _ANSWERS))
         self.predictions = PredictionCache(memory - batches - answers)
         self.answers = Answers(answers)
-        self.model = model.with_options(memory=min(model.memory, batches // LONG_AT_ONCE))
+        # A copy, which shares the network: the model that came is its owner's.
+        self.model = copy.copy(model)
+        self.model.memory = min(model.memory, batches // LONG_AT_ONCE)
         self.gallery = gallery
         self.origin = origin or Origin()
         self.work = Work()
