@@ -23,7 +23,7 @@ from .outputs import OUTPUTS, Logits, Output, Reading, read_again, read_logits
 from .prediction import ForwardPass, Prediction
 from .preprocess import Preprocess
 
-__all__ = ["DEFAULT_MEMORY", "SegmentationModel"]
+__all__ = ["DEFAULT_MEMORY", "SegmentationModel", "holds_network"]
 
 DEFAULT_MEMORY = 2**29
 """Bytes that the passes which a method runs at once may take."""
@@ -270,7 +270,11 @@ class SegmentationModel:
         None
         """
         with self._lock, _undisturbed(self.network):
-            yield
+            _HELD.depth = getattr(_HELD, "depth", 0) + 1
+            try:
+                yield
+            finally:
+                _HELD.depth -= 1
 
     def logits(self, inputs: Tensor, reading: Reading) -> Tensor:
         """Run the network :meth:`at_rest` on inputs of one size, and read its output as an earlier one was read.
@@ -387,6 +391,14 @@ def _undisturbed(network: nn.Module) -> Iterator[None]:
             module.training = training
         for parameter, requires_grad in required:
             parameter.requires_grad_(requires_grad)
+
+
+_HELD = threading.local()
+
+
+def holds_network() -> bool:
+    """Return whether this thread has a network :meth:`~SegmentationModel.at_rest`, which no other can use meanwhile."""
+    return bool(getattr(_HELD, "depth", 0))
 
 
 _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
