@@ -23,7 +23,7 @@ from .outputs import OUTPUTS, Logits, Output, Reading, read_again, read_logits
 from .prediction import ForwardPass, Prediction
 from .preprocess import Preprocess
 
-__all__ = ["DEFAULT_MEMORY", "SegmentationModel"]
+__all__ = ["DEFAULT_MEMORY", "SegmentationModel", "holds_network"]
 
 DEFAULT_MEMORY = 2**29
 """Bytes that the passes which a method runs at once may take."""
@@ -149,12 +149,13 @@ class SegmentationModel:
         colors: Sequence[str] | None = None,
         preprocess: Preprocess | None = None,
         device: str | torch.device | None = None,
+        memory: int | None = None,
     ) -> SegmentationModel:
         """Return a model of the same network with some options changed.
 
         Parameters
         ----------
-        classes, colors, preprocess, device
+        classes, colors, preprocess, device, memory
             As in the constructor; what isn't given stays as it is. New class names keep the colours if they are as
             many.
 
@@ -179,7 +180,7 @@ class SegmentationModel:
             output=self._output,
             channels_last=self._channels_last,
             name=self.name,
-            memory=self.memory,
+            memory=self.memory if memory is None else memory,
         )
 
     @property
@@ -270,7 +271,11 @@ class SegmentationModel:
         None
         """
         with self._lock, _undisturbed(self.network):
-            yield
+            _HELD.depth = getattr(_HELD, "depth", 0) + 1
+            try:
+                yield
+            finally:
+                _HELD.depth -= 1
 
     def logits(self, inputs: Tensor, reading: Reading) -> Tensor:
         """Run the network :meth:`at_rest` on inputs of one size, and read its output as an earlier one was read.
@@ -387,6 +392,14 @@ def _undisturbed(network: nn.Module) -> Iterator[None]:
             module.training = training
         for parameter, requires_grad in required:
             parameter.requires_grad_(requires_grad)
+
+
+_HELD = threading.local()
+
+
+def holds_network() -> bool:
+    """Return whether this thread has a network :meth:`~SegmentationModel.at_rest`, which no other can use meanwhile."""
+    return bool(getattr(_HELD, "depth", 0))
 
 
 _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()

@@ -300,11 +300,12 @@ def test_one_forward_pass_serves_all_questions_about_an_image(
 def test_memory_of_predictions_is_bounded(model: segscope.SegmentationModel, gallery: Gallery) -> None:
     # The first pass finds out which activations must be copied, and takes more than those that follow.
     one = [model.predict(gallery.read(gallery.images()[0])).nbytes for _ in range(2)][1]
-    session = Session(model, gallery, memory=int(2.5 * one))
+    # Some of it is for long work.
+    session = Session(model, gallery, memory=int(3.6 * one))
     for image in gallery.images():
         session.summary(image)
     assert len(session.predictions) == 2
-    assert session.predictions.nbytes <= 2.5 * one
+    assert session.predictions.nbytes <= session.predictions.max_bytes < 2.6 * one
     session.close()
 
 

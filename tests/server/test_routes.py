@@ -31,6 +31,7 @@ OPERATIONS: dict[tuple[str, str], tuple[dict[str, Any], int, dict[str, Any] | No
     ("GET", "/api/images/{image_id}/superpixels"): ({}, 200, {}),
     ("GET", "/api/images/{image_id}/graph"): ({}, 200, {}),
     ("POST", "/api/images/{image_id}/attribution"): ({"json": QUESTION}, 200, {"json": QUESTION}),
+    ("GET", "/api/work/{work_name}"): ({}, 200, None),
     ("POST", "/api/images/{image_id}/sameness"): ({"json": QUESTION}, 200, {"json": QUESTION}),
     ("POST", "/api/images/{image_id}/layers"): ({"json": QUESTION}, 200, {"json": QUESTION}),
     ("POST", "/api/images/{image_id}/archive"): ({"json": QUESTION}, 200, {"json": QUESTION}),
@@ -67,7 +68,7 @@ def test_every_route_is_documented(operations: dict[tuple[str, str], dict[str, A
 @pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=IDENTIFIERS)
 def test_route_answers(client: Client, ids: dict[str, str], method: str, path: str) -> None:
     options, status, _ = OPERATIONS[method, path]
-    response = client.request(method, path.format(image_id=ids["image2.png"]), **options)
+    response = client.request(method, path.format(image_id=ids["image2.png"], work_name="0" * 32), **options)
     assert response.status_code == status, response.text
     assert response.content
     assert response.headers["x-content-type-options"] == "nosniff"
@@ -78,14 +79,14 @@ def test_route_answers(client: Client, ids: dict[str, str], method: str, path: s
 )
 def test_route_refuses_in_one_shape(client: Client, method: str, path: str) -> None:
     options = OPERATIONS[method, path][2] or {}
-    response = client.request(method, path.format(image_id="nobody"), **options)
+    response = client.request(method, path.format(image_id="nobody", work_name="0" * 32), **options)
     assert response.status_code == (404 if "{" in path else 422)
     assert error_of(response)["code"] == ("not-found" if "{" in path else "invalid-image")
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=IDENTIFIERS)
 def test_route_answers_another_method_with_405(client: Client, ids: dict[str, str], method: str, path: str) -> None:
-    response = client.request("DELETE", path.format(image_id=ids["image2.png"]))
+    response = client.request("DELETE", path.format(image_id=ids["image2.png"], work_name="0" * 32))
     assert response.status_code == 405
     assert error_of(response)["code"] == "method-not-allowed"
     assert method in response.headers["allow"]
@@ -93,7 +94,7 @@ def test_route_answers_another_method_with_405(client: Client, ids: dict[str, st
 
 @pytest.mark.parametrize("path", [path for method, path in OPERATIONS if method == "GET" and path != GROWING])
 def test_head_is_get_without_body(client: Client, ids: dict[str, str], path: str) -> None:
-    address = path.format(image_id=ids["image2.png"])
+    address = path.format(image_id=ids["image2.png"], work_name="0" * 32)
     head, get = client.request("HEAD", address), client.get(address)
     assert head.status_code == get.status_code == 200
     assert head.content == b""

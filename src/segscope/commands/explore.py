@@ -23,7 +23,7 @@ Host = Annotated[
 Token = Annotated[
     str | None, typer.Option(metavar="TEXT", help="What visitors must bring; made up where it is needed and not given.")
 ]
-Memory = Annotated[str, typer.Option(metavar="AMOUNT", help="Memory for kept predictions, for instance 500MB.")]
+Memory = Annotated[str, typer.Option(metavar="AMOUNT", help="Memory for predictions and batches, for instance 500MB.")]
 NoOpen = Annotated[bool, typer.Option("--no-open", help="Don't open the browser.")]
 
 

@@ -8,6 +8,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -20,13 +21,36 @@ if TYPE_CHECKING:
     from ..progress import Progress
     from ..target import Question
 
-__all__ = ["Method", "Parameter", "Run", "all_methods", "backward_method", "find_method", "register"]
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "Method",
+    "Parameter",
+    "Run",
+    "all_methods",
+    "backward_method",
+    "find_method",
+    "register",
+]
 
 Run: TypeAlias = (
     "Callable[[Prediction, Question, Sequence[str], Mapping[str, Any], Progress], dict[str, Tensor | CannotExplain]]"
 )
 Combine: TypeAlias = Callable[..., Tensor]
 Value: TypeAlias = "bool | int | float | str"
+
+Family: TypeAlias = Literal["cam", "gradient", "perturbation", "relevance", "attention", "other"]
+"""How a method works; lists of methods are grouped by it."""
+
+FAMILIES: Mapping[Family, str] = MappingProxyType({
+    "cam": "Class activation maps",
+    "gradient": "Gradients",
+    "perturbation": "Perturbation",
+    "relevance": "Relevance propagation",
+    "attention": "Attention",
+    "other": "Other",
+})
+"""The families' names for people, in the order in which they are listed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +168,8 @@ class Method:
         Whether one backward pass answers for all layers at once; other methods run the network many times.
     linear : bool
         Whether the map doubles when the score does.
+    family : {"cam", "gradient", "perturbation", "relevance", "attention", "other"}
+        How it works: lists of methods are grouped by it.
     """
 
     name: str
@@ -158,6 +184,7 @@ class Method:
     parameters: tuple[Parameter, ...] = ()
     quick: bool = True
     linear: bool = True
+    family: Family = "other"
 
     def check(self, given: Mapping[str, object]) -> dict[str, Value]:
         """Return all parameters, the given ones checked and the others at their defaults.

@@ -34,6 +34,7 @@ _ROUNDING = 1e-6
 
 @backward_method(
     name="grad-cam",
+    family="cam",
     title="Grad-CAM",
     summary="Channels weighted by the spatial mean of the score's gradient: where a layer holds evidence for a class.",
     citation="Selvaraju et al. 2017, Grad-CAM: Visual explanations from deep networks via gradient-based localization",
@@ -68,6 +69,7 @@ def grad_cam(activation: Tensor, gradient: Tensor, *, relu: bool = True) -> Tens
 
 @backward_method(
     name="hires-cam",
+    family="cam",
     title="HiResCAM",
     summary="Activation times gradient, added up over channels: what each place of the layer contributes to the score.",
     citation="Draelos and Carin 2020, Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional "
@@ -107,6 +109,7 @@ def hires_cam(activation: Tensor, gradient: Tensor, *, relu: bool = True) -> Ten
 
 @backward_method(
     name="layer-cam",
+    family="cam",
     title="LayerCAM",
     summary="Activation times positive gradient, added up over channels: fine detail at early layers.",
     citation="Jiang et al. 2021, LayerCAM: Exploring hierarchical class activation maps for localization",

@@ -11,6 +11,7 @@ __all__ = ["input_x_gradient", "saliency"]
 
 @backward_method(
     name="saliency",
+    family="gradient",
     title="Saliency",
     summary="Size of the score's gradient: where a small change would change the score most.",
     citation="Simonyan, Vedaldi and Zisserman 2014, Deep inside convolutional networks: visualising image "
@@ -41,6 +42,7 @@ def saliency(activation: Tensor, gradient: Tensor) -> Tensor:  # noqa: ARG001 # 
 
 @backward_method(
     name="input-x-gradient",
+    family="gradient",
     title="Input × gradient",
     summary="Input times gradient, added up over channels: a first-order share of each pixel in the score.",
     citation="Shrikumar et al. 2016, Not just a black box: learning important features through propagating activation "

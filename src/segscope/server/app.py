@@ -51,7 +51,7 @@ def create_app(
     gallery : Gallery
         The images to choose from.
     memory : int
-        Bytes that the kept predictions may take.
+        Bytes that predictions, answers and batches of passes may take together.
     origin : Origin, optional
         Where model and images come from, for the scripts that visitors get; they came as objects otherwise.
     access : Access, optional

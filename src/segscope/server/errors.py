@@ -9,7 +9,9 @@
         ├── NotAllowed     403: the request comes from another site, or names another host
         ├── TooLarge       413: more bytes or pixels than the server takes
         ├── WrongType      415: a body of another kind
-        └── VisitorGone    499: the visitor left before the answer was begun
+        ├── SlowMethod     422: a method that runs the network many times, where only quick ones are of use
+        ├── TooBusy        429: too many questions that take long wait already
+        └── VisitorGone    499: the visitor left before the answer was ready
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ __all__ = [
     "NotAllowed",
     "NotFound",
     "Refused",
+    "SlowMethod",
     "TokenNeeded",
+    "TooBusy",
     "TooLarge",
     "VisitorGone",
     "WrongType",
@@ -84,8 +88,22 @@ class WrongType(Refused):
     status = 415
 
 
+class SlowMethod(Refused):
+    """A method runs the network many times, where only quick ones are of use."""
+
+    code = "slow-method"
+    status = 422
+
+
+class TooBusy(Refused):
+    """Too many questions that take long wait for their answers already."""
+
+    code = "too-busy"
+    status = 429
+
+
 class VisitorGone(Refused):
-    """The visitor left before the answer was begun, so that it isn't worked out."""
+    """The visitor left before the answer was ready, so that it isn't worked out."""
 
     code = "visitor-gone"
     status = 499

@@ -115,7 +115,7 @@ def serve(
     place : Place
         From :func:`find_place`.
     memory : int
-        Bytes that kept predictions may take.
+        Bytes that predictions, answers and batches of passes may take together.
     origin : Origin, optional
         Where model and images come from.
     on_ready : callable
@@ -160,7 +160,7 @@ def make_server(
     access : Access
         Who may ask.
     memory : int
-        Bytes that kept predictions may take.
+        Bytes that predictions, answers and batches of passes may take together.
     origin : Origin, optional
         Where model and images come from.
     on_ready : callable

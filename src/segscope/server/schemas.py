@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
+from ..methods.base import Family
 from ..segments import MAX_SUPERPIXELS
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "StatisticsPause",
     "SuperpixelRegion",
     "TrueRegion",
+    "WorkProgress",
     "header_text",
     "to_json",
 ]
@@ -117,6 +119,10 @@ class MethodDescription(_Sent):
     cannot: str = Field(description="What the method can't tell, or where it misleads.")
     at: Literal["layer", "input"] = Field(description="Where it is used by default.")
     signed: bool = Field(description="Whether negative values occur with default parameters.")
+    family: Family = Field(description="How it works: lists of methods are grouped by it.")
+    quick: bool = Field(
+        description="Whether one backward pass is enough; others run the network many times and may take minutes."
+    )
     parameters: tuple[ParameterDescription, ...]
 
 
@@ -238,7 +244,22 @@ class AttributionHeader(_Sent):
     map_width: int = Field(description="Width of the map at the layer's own resolution.")
     region_pixels: int = Field(description="Pixels asked about.")
     score_value: float = Field(description="The score that is explained.")
-    milliseconds: float = Field(description="Time that the answer took, waiting aside.")
+    milliseconds: float = Field(
+        description="Time that the answer took, waiting aside; where it was kept, when it was computed."
+    )
+    seconds: float = Field(description="The same in seconds.")
+    passes: int = Field(description="How many images went through the network for it, forward or both ways.")
+
+
+class WorkProgress(_Sent):
+    """How far an answer is that takes long."""
+
+    state: Literal["waiting", "running", "unknown"] = Field(
+        description="Whether it waits to be begun, or is being worked on; unknown before its request came, and "
+        "once it was answered."
+    )
+    share: float = Field(description="How much of it is done.", ge=0, le=1)
+    ahead: int = Field(description="While it waits: how many others wait before it.", ge=0)
 
 
 class AlternativeDescription(_Sent):

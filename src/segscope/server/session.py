@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
 
+from fastapi import Request
+
+from ..attribution import Attribution, Cost
 from ..cache import PredictionCache
+from ..methods import find_method
 from ..model import SegmentationModel
 from ..prediction import Prediction
+from .answers import Answer, Answers, key_of
 from .gallery import Gallery, GalleryImage
 from .origin import Origin
+from .questions import explain, renew
 from .sameness import Sameness
+from .schemas import AttributionRequest
 from .statistics import Statistics
 from .summary import Summary, summarize
-from .work import Work
+from .work import LONG_AT_ONCE, Tell, Work
 
 __all__ = ["DEFAULT_MEMORY", "Session"]
 
 DEFAULT_MEMORY = 2 * 2**30
-"""Bytes of predictions that are kept."""
+"""Bytes that predictions, answers and what is being computed may take together."""
+
+# A quarter of it is for the batches of long work, a small part for its answers; predictions have the rest.
+_BATCHES = 1 / 4
+_ANSWERS = 1 / 32
 
 _KEPT_SUMMARIES = 100_000
+
+Result = TypeVar("Result")
 
 
 class Session:
@@ -35,7 +50,8 @@ class Session:
     gallery : Gallery
         The images.
     memory : int
-        Bytes that kept predictions may take.
+        Bytes that kept predictions, kept answers and batches of passes may take together. The batches' part bounds how
+        many passes a method runs at once, but it is always one at least.
     origin : Origin, optional
         Where model and images come from; they came as objects otherwise.
 
@@ -48,13 +64,15 @@ class Session:
     def __init__(
         self, model: SegmentationModel, gallery: Gallery, *, memory: int = DEFAULT_MEMORY, origin: Origin | None = None
     ) -> None:
-        self.model = model
+        batches, answers = (max(0, int(memory * part)) for part in (_BATCHES, _ANSWERS))
+        self.predictions = PredictionCache(memory - batches - answers)
+        self.answers = Answers(answers)
+        self.model = model.with_options(memory=min(model.memory, batches // LONG_AT_ONCE))
         self.gallery = gallery
         self.origin = origin or Origin()
         self.work = Work()
-        self.predictions = PredictionCache(memory)
         self.sameness = Sameness()
-        self.statistics = Statistics(model, gallery, self.work, self.measure)
+        self.statistics = Statistics(self.model, gallery, self.work, self.measure)
         self._summaries: OrderedDict[tuple[str, str], Summary] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -77,6 +95,64 @@ class Session:
             As :meth:`segscope.SegmentationModel.predict` does.
         """
         return self.predictions.get((image.id, image.version), lambda: self._predict(image))
+
+    async def answer(
+        self,
+        request: Request,
+        image: GalleryImage,
+        question: AttributionRequest,
+        read: Callable[[Attribution], Result],
+        *,
+        name: str | None,
+    ) -> Result:
+        """Answer a question where the network runs, quickly or at length.
+
+        Parameters
+        ----------
+        request : Request
+            Whose answer it is.
+        image : GalleryImage
+            The image.
+        question : AttributionRequest
+            The question.
+        read : callable
+            Takes what is wanted from the attribution, where the network runs.
+        name : str, optional
+            Under which the visitor asks how far the answer is, where it takes long.
+
+        Returns
+        -------
+        Result
+            What was taken.
+
+        Raises
+        ------
+        SegscopeError
+            As :meth:`segscope.Prediction.explain` and :meth:`Work.at_length` do.
+        """
+
+        def find(tell: Tell | None = None) -> Result:
+            return read(self._explain(image, question, tell))
+
+        if find_method(question.method).quick or key_of(image, question) in self.answers:
+            return await self.work.on_network(request, find)
+        return await self.work.at_length(request, find, name=name)
+
+    def _explain(self, image: GalleryImage, question: AttributionRequest, tell: Tell | None) -> Attribution:
+        """Return the attribution; what takes long is computed once as long as its answer is kept."""
+        prediction = self.prediction(image)
+        if find_method(question.method).quick:
+            return explain(prediction, image, question)
+        key = key_of(image, question)
+        known = self.answers.find(key)
+        if known is not None:
+            return renew(prediction, image, question, known)
+        attribution = explain(prediction, image, question, progress=tell)
+        # What others took meanwhile isn't its cost.
+        seconds = attribution.cost.seconds - (tell.waited if tell else 0.0)
+        attribution.cost = Cost(max(0.0, seconds), attribution.cost.passes)
+        self.answers.keep(key, Answer(attribution.layer, attribution.map, attribution.cost))
+        return attribution
 
     def summary(self, image: GalleryImage) -> Summary:
         """Return what a prediction says in numbers; kept longer than the prediction itself.

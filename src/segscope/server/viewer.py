@@ -135,7 +135,7 @@ def show(
     masks : path, optional
         A folder with the true masks of a folder of images, by the same names: files whose values are class indices.
     memory : int
-        Bytes that kept predictions may take.
+        Bytes that predictions, answers and batches of passes may take together.
     height : int
         Of the page in a notebook, in pixels.
 

@@ -16,6 +16,7 @@ from . import (
     scripts,
     statistics,
     superpixels,
+    work,
 )
 
 __all__ = ["api"]
@@ -28,6 +29,7 @@ _RESOURCES = (
     superpixels,
     graphs,
     attributions,
+    work,
     sameness,
     layers,
     archives,

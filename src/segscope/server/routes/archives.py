@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from ..questions import explain
+from ...attribution import Attribution
 from ..schemas import AttributionRequest
-from .shared import ImageOf, SessionOf, binary
+from .shared import ImageOf, SessionOf, WorkName, binary
 
 __all__ = ["router"]
 
@@ -21,10 +21,8 @@ router = APIRouter(tags=["attributions"])
     response_class=Response,
     responses=binary("An NPZ file with values, map, region, mask and provenance.", NPZ),
 )
-async def post_archive(request: Request, session: SessionOf, image: ImageOf, question: AttributionRequest) -> Response:
+async def post_archive(
+    request: Request, session: SessionOf, image: ImageOf, question: AttributionRequest, work: WorkName = None
+) -> Response:
     """Return the file that `segscope explain -o map.npz` writes; numpy.load reads it."""
-
-    def answer() -> bytes:
-        return explain(session.prediction(image), image, question).to_npz()
-
-    return Response(await session.work.on_network(request, answer), media_type=NPZ)
+    return Response(await session.answer(request, image, question, Attribution.to_npz, name=work), media_type=NPZ)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 from fastapi import APIRouter, Request
 
 from ...attribution import Attribution
-from ..gallery import GalleryImage
 from ..npy import NpyResponse, to_npy
-from ..questions import explain
 from ..schemas import AttributionHeader, AttributionRequest, header_text
-from ..session import Session
-from .shared import ImageOf, SessionOf, binary, header_schema
+from .shared import ImageOf, SessionOf, WorkName, binary, header_schema
 
 __all__ = ["HEADER", "router"]
 
@@ -31,22 +26,17 @@ router = APIRouter(tags=["attributions"])
     ),
 )
 async def post_attribution(
-    request: Request, session: SessionOf, image: ImageOf, question: AttributionRequest
+    request: Request, session: SessionOf, image: ImageOf, question: AttributionRequest, work: WorkName = None
 ) -> NpyResponse:
     """Return how much each place of a layer mattered for the score of a class over a region, in the image's pixels."""
-    return await session.work.on_network(request, lambda: _answer(session, image, question))
+    return await session.answer(request, image, question, _read, name=work)
 
 
-def _answer(session: Session, image: GalleryImage, question: AttributionRequest) -> NpyResponse:
-    prediction = session.prediction(image)
-    start = time.perf_counter()
-    attribution = explain(prediction, image, question)
-    body = to_npy(attribution.values)
-    header = _describe(attribution, milliseconds=(time.perf_counter() - start) * 1000)
-    return NpyResponse(body, headers={HEADER: header_text(header)})
+def _read(attribution: Attribution) -> NpyResponse:
+    return NpyResponse(to_npy(attribution.values), headers={HEADER: header_text(_describe(attribution))})
 
 
-def _describe(attribution: Attribution, *, milliseconds: float) -> AttributionHeader:
+def _describe(attribution: Attribution) -> AttributionHeader:
     height, width = attribution.map.shape
     return AttributionHeader.model_validate(
         {
@@ -58,6 +48,8 @@ def _describe(attribution: Attribution, *, milliseconds: float) -> AttributionHe
             "map_width": width,
             "region_pixels": int((attribution.region_weights > 0).sum()),
             "score_value": attribution.score,
-            "milliseconds": round(milliseconds, 3),
+            "milliseconds": round(attribution.cost.seconds * 1000, 3),
+            "seconds": round(attribution.cost.seconds, 6),
+            "passes": attribution.cost.passes,
         }
     )

@@ -14,6 +14,7 @@ from ...attribution import Attribution, AttributionGrid
 from ...geometry import resize
 from ...methods import find_method
 from ...prediction import Prediction
+from ..errors import SlowMethod
 from ..gallery import GalleryImage
 from ..npy import NPZ, NpzResponse, to_npz
 from ..regions import read_region
@@ -37,6 +38,12 @@ router = APIRouter(tags=["attributions"])
 )
 async def post_layers(request: Request, session: SessionOf, image: ImageOf, question: LayersRequest) -> NpzResponse:
     """Return how much each place of every layer mattered for one score, at a small size, from one backward pass."""
+    method = find_method(question.method)
+    if not method.quick:
+        raise SlowMethod(
+            f"{method.title} runs the network many times for each layer, which would take minutes for all of them; ask "
+            "at one layer, or choose a quick method, for instance 'grad-cam'."
+        )
     return await session.work.on_network(request, lambda: _answer(session.prediction(image), image, question))
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Header, Path, Request
 from pydantic import BaseModel
 
 from ..gallery import GalleryImage
 from ..npy import NPY
 from ..session import Session
 
-__all__ = ["ImageOf", "SessionOf", "binary", "find_image", "header_schema", "session_of"]
+__all__ = ["WORK_PATTERN", "ImageOf", "SessionOf", "WorkName", "binary", "find_image", "header_schema", "session_of"]
 
 
 def session_of(request: Request) -> Session:
@@ -31,6 +31,18 @@ def find_image(
 
 
 ImageOf = Annotated[GalleryImage, Depends(find_image)]
+
+WORK_PATTERN = "^[0-9a-f]{32}$"
+"""Names of work are as hard to guess as 128 bits, as long as who asks draws them at random."""
+
+WorkName = Annotated[
+    str | None,
+    Header(
+        alias="X-Segscope-Work",
+        pattern=WORK_PATTERN,
+        description="A random name, 32 hexadecimal digits: /api/work tells by it how far an answer is that takes long.",
+    ),
+]
 
 
 def binary(description: str, *media_types: str, **further: Any) -> dict[int | str, dict[str, Any]]:
