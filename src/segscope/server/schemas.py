@@ -46,6 +46,8 @@ __all__ = [
     "StatisticsOverview",
     "StatisticsPause",
     "SuperpixelRegion",
+    "TableDescription",
+    "TableRequest",
     "TrueRegion",
     "WorkProgress",
     "header_text",
@@ -123,6 +125,7 @@ class MethodDescription(_Sent):
     quick: bool = Field(
         description="Whether one backward pass is enough; others run the network many times and may take minutes."
     )
+    tabled: bool = Field(description="Whether there are tables that answer every question of this method at a layer.")
     parameters: tuple[ParameterDescription, ...]
 
 
@@ -308,6 +311,24 @@ class LayersDescription(_Sent):
     layers: list[LayerMap] = Field(description="In forward order, one for each map.")
 
 
+class TableDescription(_Sent):
+    """``description.json`` in the answer: what a table is of, and how images, logits and maps lie on each other."""
+
+    layer: str
+    method: str
+    kind: Literal["weights", "contributions"] = Field(
+        description="Whether the values are weights of the layer's channels, or the maps' own numbers."
+    )
+    image: tuple[int, int] = Field(description="Height and width of the image in pixels.")
+    content: tuple[int, int] = Field(description="Height and width of the image resized, in the network's input.")
+    offset: tuple[int, int] = Field(description="Row and column of the input at which it starts.")
+    input: tuple[int, int] = Field(description="Height and width of the network's input, padding included.")
+    logits: tuple[int, int] = Field(description="Height and width of the logits.")
+    map: tuple[int, int] = Field(description="Height and width of the layer's maps.")
+    way: Literal["forward", "backward"] = Field(description="By which mode of differentiation it was made.")
+    reason: str = Field(description="Why forward mode, which is faster, couldn't serve; empty where it did.")
+
+
 class Script(_Sent):
     """What makes a map again."""
 
@@ -451,6 +472,13 @@ class LayersRequest(_Question):
     size: Annotated[Whole, Field(ge=16, le=128)] = Field(
         default=64, description="The longest side of each map in pixels; its proportions are those of the image."
     )
+
+
+class TableRequest(_Received):
+    """Which layer's table."""
+
+    layer: StrictStr = Field(description="A layer's name, or input.", examples=["block5_conv3"])
+    method: StrictStr = Field(default="grad-cam", description="One of the methods that are tabled.")
 
 
 def header_text(body: BaseModel) -> str:

@@ -16,6 +16,7 @@ from . import (
     scripts,
     statistics,
     superpixels,
+    tables,
     work,
 )
 
@@ -32,6 +33,7 @@ _RESOURCES = (
     work,
     sameness,
     layers,
+    tables,
     archives,
     scripts,
 )
