@@ -42,14 +42,16 @@ Value: TypeAlias = "bool | int | float | str"
 Family: TypeAlias = Literal["cam", "gradient", "perturbation", "relevance", "attention", "other"]
 """How a method works; lists of methods are grouped by it."""
 
-FAMILIES: Mapping[Family, str] = MappingProxyType({
-    "cam": "Class activation maps",
-    "gradient": "Gradients",
-    "perturbation": "Perturbation",
-    "relevance": "Relevance propagation",
-    "attention": "Attention",
-    "other": "Other",
-})
+FAMILIES: Mapping[Family, str] = MappingProxyType(
+    {
+        "cam": "Class activation maps",
+        "gradient": "Gradients",
+        "perturbation": "Perturbation",
+        "relevance": "Relevance propagation",
+        "attention": "Attention",
+        "other": "Other",
+    }
+)
 """The families' names for people, in the order in which they are listed."""
 
 

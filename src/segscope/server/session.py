@@ -55,8 +55,7 @@ class Session:
         The images.
     memory : int
         Bytes that kept predictions, answers and tables, and batches of passes may take together. The batches' part
-        bounds how
-        many passes a method runs at once, but it is always one at least.
+        bounds how many passes a method runs at once, but it is always one at least.
     origin : Origin, optional
         Where model and images come from; they came as objects otherwise.
 

@@ -2,6 +2,7 @@
 
 import { parseNpy, type NpyArray } from "./npy";
 import { parseNpz } from "./npz";
+import { followed, type Tell } from "./work";
 import type {
   AttributionHeader,
   AttributionRequest,
@@ -16,6 +17,7 @@ import type {
   SamenessFinding,
   Script,
   Statistics,
+  WorkProgress,
 } from "./types";
 
 export class ApiError extends Error {
@@ -136,12 +138,20 @@ export interface AttributionAnswer {
   values: NpyArray;
 }
 
-function postJson(address: string, body: AttributionRequest | LayersRequest, signal: AbortSignal): Promise<Response> {
-  return request(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal });
+function postJson(address: string, body: AttributionRequest | LayersRequest, signal: AbortSignal, work: string | null = null): Promise<Response> {
+  const headers = { "Content-Type": "application/json", ...(work !== null && { "X-Segscope-Work": work }) };
+  return request(address, { method: "POST", headers, body: JSON.stringify(body), signal });
 }
 
-export async function getAttribution(id: string, body: AttributionRequest, signal: AbortSignal): Promise<AttributionAnswer> {
-  const response = await postJson(imageAddress(id, "attribution"), body, signal);
+/** How far the server is with a request that was sent under this name. */
+export function getWork(name: string, signal: AbortSignal): Promise<WorkProgress> {
+  return getJson(`${ROOT}/work/${name}`, signal);
+}
+
+/** A map; where it may take long, `tell` hears how far it is. */
+export async function getAttribution(id: string, body: AttributionRequest, signal: AbortSignal, tell: Tell | null = null): Promise<AttributionAnswer> {
+  const ask = (work: string | null): Promise<Response> => postJson(imageAddress(id, "attribution"), body, signal, work);
+  const response = await (tell === null ? ask(null) : followed(ask, getWork, tell, signal));
   const described = response.headers.get("X-Segscope-Attribution");
   if (described === null) throw new ApiError("unexpected-answer", "The server sent a map without saying where it came from.", response.status);
   return { header: JSON.parse(described) as AttributionHeader, values: parseNpy(await response.arrayBuffer()) };

@@ -352,6 +352,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/work/{work_name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How far an answer is that takes long
+         * @description Return the share that is done; the work goes on for as long as its request waits, and ends with it.
+         */
+        get: operations["get_work_api_work__work_name__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -389,9 +409,14 @@ export interface components {
             method: string;
             /**
              * Milliseconds
-             * @description Time that the answer took, waiting aside.
+             * @description Time that the answer took, waiting aside; where it was kept, when it was computed.
              */
             milliseconds: number;
+            /**
+             * Passes
+             * @description How many images went through the network for it, forward or both ways.
+             */
+            passes: number;
             /**
              * Region Pixels
              * @description Pixels asked about.
@@ -402,6 +427,11 @@ export interface components {
              * @description The score that is explained.
              */
             score_value: number;
+            /**
+             * Seconds
+             * @description The same in seconds.
+             */
+            seconds: number;
             /**
              * Signed
              * @description Whether negative values have a meaning.
@@ -805,10 +835,21 @@ export interface components {
             cannot: string;
             /** Citation */
             citation: string;
+            /**
+             * Family
+             * @description How it works: lists of methods are grouped by it.
+             * @enum {string}
+             */
+            family: "cam" | "gradient" | "perturbation" | "relevance" | "attention" | "other";
             /** Name */
             name: string;
             /** Parameters */
             parameters: components["schemas"]["ParameterDescription"][];
+            /**
+             * Quick
+             * @description Whether one backward pass is enough; others run the network many times and may take minutes.
+             */
+            quick: boolean;
             /**
              * Signed
              * @description Whether negative values occur with default parameters.
@@ -1088,6 +1129,28 @@ export interface components {
              */
             kind: "true";
         };
+        /**
+         * WorkProgress
+         * @description How far an answer is that takes long.
+         */
+        WorkProgress: {
+            /**
+             * Ahead
+             * @description While it waits: how many others wait before it.
+             */
+            ahead: number;
+            /**
+             * Share
+             * @description How much of it is done.
+             */
+            share: number;
+            /**
+             * State
+             * @description Whether it waits to be begun, or is being worked on; unknown before its request came, and once it was answered.
+             * @enum {string}
+             */
+            state: "waiting" | "running" | "unknown";
+        };
     };
     responses: never;
     parameters: never;
@@ -1184,7 +1247,10 @@ export interface operations {
     post_archive_api_images__image_id__archive_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A random name, 32 hexadecimal digits: /api/work tells by it how far an answer is that takes long. */
+                "X-Segscope-Work"?: string | null;
+            };
             path: {
                 /** @description The image's opaque id. */
                 image_id: string;
@@ -1229,7 +1295,10 @@ export interface operations {
     post_attribution_api_images__image_id__attribution_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A random name, 32 hexadecimal digits: /api/work tells by it how far an answer is that takes long. */
+                "X-Segscope-Work"?: string | null;
+            };
             path: {
                 /** @description The image's opaque id. */
                 image_id: string;
@@ -1884,6 +1953,47 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StatisticsOverview"];
+                };
+            };
+            /** @description A fault of the request; the message says what to do. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A fault of the server. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_work_api_work__work_name__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description As it was sent in X-Segscope-Work. */
+                work_name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkProgress"];
                 };
             };
             /** @description A fault of the request; the message says what to do. */

@@ -27,5 +27,7 @@ export type LayerMap = Schemas["LayerMap"];
 export type ImageStatistics = Schemas["ImageStatistics"];
 export type ImageFailure = Schemas["ImageFailure"];
 export type Statistics = Schemas["StatisticsOverview"];
+export type Family = MethodSpec["family"];
+export type WorkProgress = Schemas["WorkProgress"];
 export type Script = Schemas["Script"];
 export type ErrorBody = Schemas["ErrorBody"];

@@ -45,6 +45,7 @@ const full: Choice = {
     ],
     beside: "psp_level1_conv",
     rows: ["cap", "a~b"],
+    methods: { names: ["rise", "a~b"], across: "classes", layers: ["input", "l~1"], at: "l%2", sort: "agreement", family: "perturbation", find: "a b&c", among: "cap" },
     columns: ["block1.conv", "%7E"],
   },
 };

@@ -1,6 +1,7 @@
 import { createContext } from "svelte";
 import { getAttribution, type AttributionAnswer } from "../api/client";
 import type { AttributionRequest } from "../api/types";
+import type { Tell } from "../api/work";
 import { hasNegative, largestMagnitude } from "../colour/scale";
 import { ownScale, sharedScale, type Scale } from "../colour/shared";
 import { shrinkToGrey } from "../colour/shrink";
@@ -27,12 +28,12 @@ export class CompareState {
 
   readonly choice = $derived.by<CompareChoice>(() => this.#explorer.choice.compare);
   readonly pins = $derived<readonly Pin[]>(this.choice.pins);
-  /** True while the main view waits for nothing, so that what is asked for here doesn't hold it up. */
+  /** True while the main view waits for nothing, or for what takes long and lets others go first, so that what is asked for here doesn't hold it up. */
   readonly quiet = $derived.by(() => {
-    const { attribution, questionKey, image, predicted, gallery, probing } = this.#explorer;
+    const { attribution, questionKey, image, predicted, gallery, probing, slow } = this.#explorer;
     if (image === null) return gallery.status === "ready";
     if (predicted === null || probing) return false;
-    return questionKey === null || attribution.of(questionKey) !== null || attribution.status === "error";
+    return slow || questionKey === null || attribution.of(questionKey) !== null || attribution.status === "error";
   });
   /** True while maps may be asked for. */
   readonly active = $derived(this.open && this.inSight && this.quiet);
@@ -110,12 +111,13 @@ export class CompareState {
     const { images, classes } = this.#explorer;
     const jobs = this.pins.map((pin, i) => ({
       key: this.texts[i]!,
-      fetch: (signal: AbortSignal) => {
+      fetch: (signal: AbortSignal, tell: Tell) => {
         const image = images.find(({ id }) => id === pin.image) ?? null;
-        return fetchPin(pin, image, classes.find(({ name }) => name === pin.class)?.index ?? -1, signal);
+        const index = classes.find(({ name }) => name === pin.class)?.index ?? -1;
+        return fetchPin(pin, image, index, signal, this.#explorer.isSlow(pin.method) ? tell : null);
       },
     }));
-    this.queue.want(jobs, true);
+    this.queue.want(jobs, "drop");
     if (!this.active || this.choice.view !== "pins") return;
     const timer = setTimeout(() => this.queue.want(jobs), REST);
     return () => clearTimeout(timer);
@@ -127,7 +129,7 @@ export class CompareState {
     if (key === null || question === null || image === null) return void this.besideMap.clear();
     this.besideMap.keepOnly(key);
     if (!this.active || this.choice.view !== "layers") return;
-    const timer = setTimeout(() => this.besideMap.load(key, (signal) => getAttribution(image.id, question, signal)), REST);
+    const timer = setTimeout(() => this.besideMap.load(key, (signal, tell) => getAttribution(image.id, question, signal, this.#explorer.isSlow(question.method) ? tell : null)), REST);
     return () => clearTimeout(timer);
   }
 

@@ -43,7 +43,7 @@ describe("pins", () => {
 });
 
 describe("the panel", () => {
-  it.each(["compare=x&compare-scale=y", "rows=&columns=~~", "beside=", "pin=&pin=~~~"])("takes nonsense (%s) for nothing", (text) => {
+  it.each(["compare=x&compare-scale=y", "rows=&columns=~~", "beside=", "pin=&pin=~~~", "methods=&methods-across=up&methods-sort=x&methods-family=y&methods-at=&methods-layers=~"])("takes nonsense (%s) for nothing", (text) => {
     expect(decodeChoice(text).compare).toEqual(INITIAL_COMPARE);
   });
 });

@@ -1,7 +1,8 @@
 /** What the compare panel shows as part of the address, and back. */
 
-import { COMPARE_SCALES, COMPARE_VIEWS, INITIAL_COMPARE, MOST_PINS, type CompareChoice, type Pin } from "./compareChoice";
+import { COMPARE_SCALES, COMPARE_VIEWS, INITIAL_COMPARE, INITIAL_METHODS, METHODS_ACROSS, METHOD_SORTS, MOST_PINS, type CompareChoice, type MethodsChoice, type Pin } from "./compareChoice";
 import type { ParameterValue } from "../api/types";
+import { FAMILIES } from "./families";
 import { decodeRegion, encodeRegion } from "./regionText";
 
 const BETWEEN = "~";
@@ -61,6 +62,34 @@ function decodeNames(text: string | null): readonly string[] | null {
   return names.length > 0 ? [...new Set(names)] : null;
 }
 
+function encodeNames(names: readonly string[]): string {
+  return names.map(escape).join(BETWEEN);
+}
+
+function encodeMethods(query: URLSearchParams, methods: MethodsChoice): void {
+  if (methods.names !== null) query.set("methods", encodeNames(methods.names));
+  if (methods.across !== INITIAL_METHODS.across) query.set("methods-across", methods.across);
+  if (methods.layers !== null) query.set("methods-layers", encodeNames(methods.layers));
+  if (methods.at !== null) query.set("methods-at", methods.at);
+  if (methods.sort !== INITIAL_METHODS.sort) query.set("methods-sort", methods.sort);
+  if (methods.family !== null) query.set("methods-family", methods.family);
+  if (methods.find !== "") query.set("methods-find", methods.find);
+  if (methods.among !== null) query.set("methods-among", methods.among);
+}
+
+function decodeMethods(query: URLSearchParams): MethodsChoice {
+  return {
+    names: decodeNames(query.get("methods")),
+    across: METHODS_ACROSS.find((across) => across === query.get("methods-across")) ?? INITIAL_METHODS.across,
+    layers: decodeNames(query.get("methods-layers")),
+    at: query.get("methods-at") || null,
+    sort: METHOD_SORTS.find((sort) => sort === query.get("methods-sort")) ?? INITIAL_METHODS.sort,
+    family: FAMILIES.find((family) => family === query.get("methods-family")) ?? null,
+    find: query.get("methods-find") ?? "",
+    among: query.get("methods-among") || null,
+  };
+}
+
 function decodePins(texts: readonly string[]): readonly Pin[] {
   const pins = new Map<string, Pin>();
   for (const text of texts) {
@@ -74,8 +103,9 @@ export function encodeCompare(query: URLSearchParams, compare: CompareChoice): v
   if (compare.view !== INITIAL_COMPARE.view) query.set("compare", compare.view);
   if (compare.scale !== INITIAL_COMPARE.scale) query.set("compare-scale", compare.scale);
   if (compare.beside !== null) query.set("beside", compare.beside);
-  if (compare.rows !== null) query.set("rows", compare.rows.map(escape).join(BETWEEN));
-  if (compare.columns !== null) query.set("columns", compare.columns.map(escape).join(BETWEEN));
+  if (compare.rows !== null) query.set("rows", encodeNames(compare.rows));
+  if (compare.columns !== null) query.set("columns", encodeNames(compare.columns));
+  encodeMethods(query, compare.methods);
   for (const pin of compare.pins) query.append("pin", encodePin(pin));
 }
 
@@ -87,5 +117,6 @@ export function decodeCompare(query: URLSearchParams): CompareChoice {
     beside: query.get("beside") || null,
     rows: decodeNames(query.get("rows")),
     columns: decodeNames(query.get("columns")),
+    methods: decodeMethods(query),
   };
 }

@@ -18,6 +18,13 @@ export function neighbour<T>(entries: readonly T[], present: T | null, step: 1 |
   return (position < 0 ? entries[0] : entries[position + step]) ?? null;
 }
 
+/** The method itself where it is quick; else one that can answer for all layers at once in its place, Grad-CAM if it is there. */
+export function quickStandIn(methods: readonly MethodSpec[], method: MethodSpec | null): MethodSpec | null {
+  if (method === null || method.quick) return method;
+  const quick = methods.filter((entry) => entry.quick);
+  return quick.find((entry) => entry.name === "grad-cam") ?? quick.find((entry) => entry.at === "layer") ?? quick[0] ?? null;
+}
+
 /** Only parameters that the method has, so that a link made with another method does no harm. */
 export function ownParameters(method: MethodSpec, chosen: Readonly<Record<string, ParameterValue>>): Record<string, ParameterValue> {
   return Object.fromEntries(Object.entries(chosen).filter(([name]) => method.parameters.some((parameter) => parameter.name === name)));

@@ -1,6 +1,7 @@
 import { createContext } from "svelte";
 import { getAttribution, getImages, getMask, getModel, getPicture, getPrediction, getSuperpixels, getTruth, type AttributionAnswer } from "../api/client";
 import type { NpyArray } from "../api/npy";
+import type { Tell } from "../api/work";
 import type { AttributionRequest, ImageList, ImageRecord, Layer, MethodSpec, Model, ModelClass, Prediction } from "../api/types";
 import { parseColour } from "../colour/hex";
 import { hasNegative, largestMagnitude, rangeOf, type Range } from "../colour/scale";
@@ -10,6 +11,7 @@ import { canonical, proposal, type ProposedKind } from "../geometry/propose";
 import { combine, type Operation } from "../geometry/strokes";
 import type { Pixel, Size } from "../geometry/view";
 import type { Choice } from "./choice";
+import { Costs } from "./costs.svelte";
 import { decodeChoice } from "./address";
 import { defaultClass, neighbour, ownParameters } from "./defaults";
 import { EMPTY_HISTORY, record, redo, undo, type History, type Move } from "./history";
@@ -38,6 +40,7 @@ export class Explorer {
   readonly superpixels = new Resource<NpyArray>();
   readonly attribution = new Resource<AttributionAnswer>();
   readonly live = new Latest<LiveAnswer>();
+  readonly costs = new Costs();
 
   /** The images in the order in which the list shows them. */
   order: () => readonly ImageRecord[] = () => this.images;
@@ -67,6 +70,8 @@ export class Explorer {
   readonly method = $derived<MethodSpec | null>(
     this.methods.find((entry) => entry.name === this.choice.method) ?? this.methods[0] ?? null,
   );
+  /** True where the method runs the network many times, and may take minutes. */
+  readonly slow = $derived(this.method !== null && !this.method.quick);
   /** In forward order, the input first. */
   readonly layerNames = $derived<readonly string[]>(this.#layers.length > 0 ? ["input", ...this.#layers.map((layer) => layer.name)] : []);
   readonly layer = $derived.by<string | null>(() => {
@@ -126,7 +131,7 @@ export class Explorer {
   /** Where the pointer or the crosshair is: what live mode asks about. */
   pointer = $state.raw<Pixel | null>(null);
   readonly #liveRegion = $derived.by<Shape | null>(() => {
-    if (!this.choice.live || this.pointer === null || this.scene === null || !isPointTool(this.tool)) return null;
+    if (!this.choice.live || this.slow || this.pointer === null || this.scene === null || !isPointTool(this.tool)) return null;
     const place: Shape = { kind: this.tool, ...this.pointer };
     return fits(place, this.scene.size) ? canonical(place, this.scene) : null;
   });
@@ -175,7 +180,7 @@ export class Explorer {
     $effect(() => {
       const { questionKey, question, image } = this;
       if (questionKey === null || question === null || image === null) this.attribution.clear();
-      else this.attribution.load(questionKey, (signal) => getAttribution(image.id, question, signal));
+      else this.attribution.load(questionKey, (signal, tell) => getAttribution(image.id, question, signal, this.#follows(question, tell)));
     });
     $effect(() => {
       const { image, tool, region } = this;
@@ -184,6 +189,18 @@ export class Explorer {
       this.superpixels.load(image.id, (signal) => getSuperpixels(image.id, SUPERPIXELS, signal));
     });
     $effect(() => this.#probe());
+    $effect(() => {
+      if (this.attribution.value !== null) this.costs.note(this.attribution.value.header);
+    });
+  }
+
+  /** Only what takes long is worth being asked how far it is. */
+  #follows({ method }: AttributionRequest, tell: Tell): Tell | null {
+    return this.isSlow(method) ? tell : null;
+  }
+
+  isSlow(method: string): boolean {
+    return this.methods.find(({ name }) => name === method)?.quick === false;
   }
 
   #probe(): void {

@@ -1,12 +1,13 @@
 import { createContext } from "svelte";
 import { getLayerMaps, type LayerMaps } from "../api/client";
 import type { LayersRequest, ModelClass } from "../api/types";
-import { BELONGING, regionPixels, toWire } from "../geometry/region";
+import { toWire } from "../geometry/region";
 import type { Choice } from "./choice";
 import { REST, type CompareState } from "./compare.svelte";
-import { ownParameters } from "./defaults";
+import { ownParameters, quickStandIn } from "./defaults";
 import type { Explorer } from "./explorer.svelte";
 import { spreadLayers } from "./gridColumns";
+import { obstacle } from "./obstacle";
 import { Queue } from "./queue.svelte";
 
 /** Longest side of a cell's map, in pixels. */
@@ -56,6 +57,9 @@ export class GridState {
     }),
   );
 
+  /** What the maps are by: another method where the question's own would take minutes for all layers. */
+  readonly method = $derived.by(() => quickStandIn(this.#explorer.methods, this.#explorer.method));
+
   constructor(explorer: Explorer, compare: CompareState) {
     this.#explorer = explorer;
     this.#compare = compare;
@@ -67,7 +71,7 @@ export class GridState {
       const { image } = this.#explorer;
       const asks = this.#compare.choice.view === "grid" && image !== null;
       const jobs = asks ? this.rows.flatMap(({ key, question }) => (key && question ? [{ key, fetch: (signal: AbortSignal) => getLayerMaps(image.id, question, signal) }] : [])) : [];
-      this.queue.want(jobs, true);
+      this.queue.want(jobs, "drop");
       if (!asks || !this.#compare.active) return;
       const timer = setTimeout(() => this.queue.want(jobs), REST);
       return () => clearTimeout(timer);
@@ -76,27 +80,21 @@ export class GridState {
 
   /** The present question about another class: a region that follows the class follows this one. */
   #row(entry: ModelClass): GridRow {
-    const { method, against, choice, image, region } = this.#explorer;
-    const row: GridRow = { id: entry.name, label: entry.name, colour: entry.color, key: null, question: null, reason: this.#obstacle(entry), choice: { class: entry.name } };
+    const { against, choice, image, region, slow } = this.#explorer;
+    const { method } = this;
+    const row: GridRow = { id: entry.name, label: entry.name, colour: entry.color, key: null, question: null, reason: obstacle(this.#explorer, entry), choice: { class: entry.name } };
     if (row.reason !== null || method === null || image === null || this.#explorer.regionPixels === null) return row;
     row.question = {
       class: entry.name,
       against: against?.name ?? null,
       method: method.name,
       score: choice.score,
-      parameters: ownParameters(method, choice.parameters),
+      parameters: slow ? {} : ownParameters(method, choice.parameters),
       region: toWire(region, entry.name),
       size: MAP_SIZE,
     };
     row.key = `${image.id} ${JSON.stringify(row.question)}`;
     return row;
-  }
-
-  #obstacle(entry: ModelClass): string | null {
-    const { against, scene, region, regionPixels: known } = this.#explorer;
-    if (against === entry) return `${entry.name} can’t be asked about against itself.`;
-    if (scene === null || known === null || regionPixels(region, entry.index, scene).includes(1)) return null;
-    return `No pixel ${BELONGING[region.kind](entry.name)} in this image.`;
   }
 
   /** Null: those that are shown where none were chosen. */

@@ -1,10 +1,18 @@
 import { describe, expect, it } from "vitest";
 import type { Layer } from "../api/types";
-import { spreadLayers } from "./gridColumns";
+import { fewLayers, spreadLayers } from "./gridColumns";
 
 function layers(...sizes: number[]): Layer[] {
   return sizes.map((size, i) => ({ name: `l${i}`, type: "Conv2d", channels: 8, height: size, width: size }));
 }
+
+describe("fewLayers", () => {
+  it("takes the input, few ends of stages, and the usual layer", () => {
+    expect(fewLayers(layers(64, 64, 32, 32, 16, 8, 4), "l4")).toEqual(["input", "l1", "l4", "l6"]);
+    expect(fewLayers(layers(64, 32, 16, 8, 4, 2), "l1")).toHaveLength(5);
+    expect(fewLayers([], "")).toEqual(["input"]);
+  });
+});
 
 describe("spreadLayers", () => {
   it("takes the ends of stages and the usual layer, in forward order", () => {

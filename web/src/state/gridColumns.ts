@@ -4,11 +4,20 @@ import type { Layer } from "../api/types";
 
 /** More columns than this don't fit beside each other. */
 const MOST = 10;
+/** So many, and the usual one. */
+const FEW = 3;
 
 /** About `count` entries spread evenly, both ends among them. */
 function spread<T>(entries: readonly T[], count: number): T[] {
   if (entries.length <= count) return [...entries];
   return Array.from({ length: count }, (_, i) => entries[Math.round((i * (entries.length - 1)) / (count - 1))]!);
+}
+
+/** A few layers that stand for the network, the input first: each of them costs a question for each method. */
+export function fewLayers(layers: readonly Layer[], usual: string): string[] {
+  const ends = spreadLayers(layers, usual);
+  const chosen = new Set(spread(ends, FEW));
+  return ["input", ...ends.filter((name) => chosen.has(name) || name === usual)];
 }
 
 /** The last layer of each size, which is where a stage of the network ends, and the one that questions are asked at first. */

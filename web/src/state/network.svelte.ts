@@ -1,7 +1,8 @@
 import { createContext } from "svelte";
 import { getGraph, getLayerMaps, type LayerMaps } from "../api/client";
-import type { NetworkGraph, LayersRequest } from "../api/types";
+import type { LayersRequest, MethodSpec, NetworkGraph } from "../api/types";
 import { cellName, firstFolding, fold, readNetwork, type Cell, type FoldedGraph, type Network } from "../geometry/graph";
+import { quickStandIn } from "./defaults";
 import type { Explorer } from "./explorer.svelte";
 import { Resource } from "./resource.svelte";
 
@@ -33,11 +34,13 @@ export class NetworkState {
   /** The cell that is, or hides, the question's layer. */
   readonly current = $derived<Cell | null>(this.folded?.cells.find((cell) => cell.layers.includes(this.#explorer.layer ?? "")) ?? null);
 
+  /** What the small maps are by: another method where the question's own would take minutes for all layers. */
+  readonly method = $derived.by<MethodSpec | null>(() => quickStandIn(this.#explorer.methods, this.#explorer.method));
   readonly #question = $derived.by<LayersRequest | null>(() => {
-    const { question } = this.#explorer;
-    if (question === null) return null;
+    const { question, slow } = this.#explorer;
+    if (question === null || this.method === null) return null;
     const { layer: _, ...rest } = question;
-    return { ...rest, size: MAP_SIZE };
+    return { ...rest, method: this.method.name, parameters: slow ? {} : rest.parameters, size: MAP_SIZE };
   });
   readonly #key = $derived.by<string | null>(() => {
     const { image } = this.#explorer;
@@ -74,13 +77,13 @@ export class NetworkState {
     $effect(() => this.#loadMaps());
   }
 
-  /** The main map goes first: the small ones are asked for once it is there, and dropped as soon as the question changes. */
+  /** The main map goes first, unless it takes long: the small ones are asked for once it is there, and dropped as soon as the question changes. */
   #loadMaps(): (() => void) | undefined {
-    const { image, attribution, questionKey } = this.#explorer;
+    const { image, attribution, questionKey, slow } = this.#explorer;
     const [key, question] = [this.#key, this.#question];
     if (key === null || question === null || image === null) return void this.maps.clear();
     this.maps.keepOnly(key);
-    const answered = attribution.of(questionKey) !== null || attribution.status === "error";
+    const answered = slow || attribution.of(questionKey) !== null || attribution.status === "error";
     if (!answered || !this.open || !this.inSight) return;
     const load = (): void => this.maps.load(key, (signal) => getLayerMaps(image.id, question, signal));
     if (this.maps.has(key)) return void load();

@@ -2,6 +2,7 @@
 
 import { ApiError, getAttribution, getMask, getPicture, getSuperpixels, getTruth, type AttributionAnswer } from "../api/client";
 import type { AttributionRequest, ImageRecord } from "../api/types";
+import type { Tell } from "../api/work";
 import { hasNegative, largestMagnitude } from "../colour/scale";
 import { fittingSize, shrinkToGrey, shrinkValues } from "../colour/shrink";
 import { outline } from "../geometry/outline";
@@ -58,12 +59,12 @@ async function fetchLines(pin: Pin, image: ImageRecord, classIndex: number, sign
 }
 
 /** Ask a pin's question again, as a link has to. */
-export async function fetchPin(pin: Pin, image: ImageRecord | null, classIndex: number, signal: AbortSignal): Promise<PinMap> {
+export async function fetchPin(pin: Pin, image: ImageRecord | null, classIndex: number, signal: AbortSignal, tell: Tell | null = null): Promise<PinMap> {
   if (image === null) throw new ApiError("no-such-image", "This server doesn’t have the image.", 404);
   const size = { width: image.width, height: image.height };
   if (!fits(pin.region, size)) throw new ApiError("bad-region", "The region lies outside the image.", 422);
   if (needsTruth(pin.region) && !image.has_truth) throw new ApiError("no-truth", "The image has no true mask.", 422);
-  const answer = await getAttribution(image.id, pinRequest(pin), signal);
+  const answer = await getAttribution(image.id, pinRequest(pin), signal, tell);
   const [picture, lines] = await Promise.all([getPicture(image.id, signal), fetchLines(pin, image, classIndex, signal)]);
   const map = toPinMap(answer, picture, size, lines);
   picture.close();

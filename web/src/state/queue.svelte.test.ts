@@ -61,10 +61,10 @@ describe("Queue", () => {
   it("asks nothing while it is held, and goes on afterwards", async () => {
     const queue = new Queue<string>();
     const { jobs, asked } = desk();
-    queue.want(jobs("a"), true);
+    queue.want(jobs("a"), "drop");
     expect(asked).toHaveLength(0);
     queue.want(jobs("a"));
-    queue.want(jobs("a"), true);
+    queue.want(jobs("a"), "drop");
     expect(asked[0]!.signal.aborted).toBe(true);
     queue.want(jobs("a"));
     await asked[1]!.answer("A");
@@ -121,5 +121,35 @@ describe("Queue", () => {
     await asked[1]!.answer("B");
     await asked[2]!.answer("C");
     expect(queue.slow).toBe(false);
+  });
+
+  it("brings to its end what is under way, and begins nothing more, when it is to finish", async () => {
+    const queue = new Queue<string>();
+    const { jobs, asked } = desk();
+    queue.want(jobs("a", "b"));
+    queue.want(jobs("a", "b"), "finish");
+    expect(asked[0]!.signal.aborted).toBe(false);
+    await asked[0]!.answer("A");
+    expect(queue.of("a")?.value).toBe("A");
+    expect([asked.length, queue.running]).toEqual([1, null]);
+    queue.want(jobs("a", "b"));
+    expect(asked.map(({ key }) => key)).toEqual(["a", "b"]);
+    queue.want(jobs("a", "c"), "finish");
+    expect(asked[1]!.signal.aborted).toBe(true);
+    expect(asked).toHaveLength(2);
+  });
+
+  it("knows how far what is under way is, and no longer than that", async () => {
+    const queue = new Queue<string>();
+    let tell: ((told: { share: number; ahead: null }) => void) | undefined;
+    const { jobs, asked } = desk();
+    const [job] = jobs("a");
+    queue.want([{ key: "a", fetch: (signal, told) => ((tell = told), job!.fetch(signal, told)) }]);
+    tell?.({ share: 0.25, ahead: null });
+    expect(queue.told?.share).toBe(0.25);
+    await asked[0]!.answer("A");
+    expect(queue.told).toBeNull();
+    tell?.({ share: 0.5, ahead: null });
+    expect(queue.told).toBeNull();
   });
 });

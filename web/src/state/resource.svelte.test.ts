@@ -131,4 +131,20 @@ describe("Resource", () => {
     expect(resource.value).toBeNull();
     expect(resource.error?.code).toBe("cancelled");
   });
+
+  it("knows how far its answer is, until it is there or another one is wanted", async () => {
+    const resource = new Resource<string>();
+    const [first, second] = [deferred(), deferred()];
+    let tell: ((told: { share: number; ahead: null }) => void) | undefined;
+    resource.load("a", (signal, told) => ((tell = told), first.fetcher(signal)));
+    tell?.({ share: 0.3, ahead: null });
+    expect(resource.told?.share).toBe(0.3);
+    resource.load("b", second.fetcher);
+    expect(resource.told).toBeNull();
+    tell?.({ share: 0.4, ahead: null });
+    expect(resource.told).toBeNull();
+    second.resolve("B");
+    await vi.runAllTimersAsync();
+    expect([resource.value, resource.told]).toEqual(["B", null]);
+  });
 });

@@ -1,7 +1,11 @@
 import { untrack } from "svelte";
 import { ApiError } from "../api/client";
+import type { Tell, Told } from "../api/work";
 
 export type Status = "idle" | "loading" | "ready" | "error";
+
+/** Fetches something, and may tell how far that is. */
+export type Fetcher<T> = (signal: AbortSignal, tell: Tell) => Promise<T>;
 
 /** A wait of this many milliseconds is shown. */
 const SLOW = 500;
@@ -16,11 +20,13 @@ export class Resource<T> {
   error = $state.raw<ApiError | null>(null);
   /** True while a request takes longer than half a second. */
   slow = $state(false);
+  /** How far the server is; null where it doesn't tell. */
+  told = $state.raw<Told | null>(null);
 
   #key = $state<string | null>(null);
   #controller: AbortController | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #fetcher: ((signal: AbortSignal) => Promise<T>) | null = null;
+  #fetcher: Fetcher<T> | null = null;
   readonly #room: number;
   readonly #kept = new Map<string, T>();
 
@@ -34,7 +40,7 @@ export class Resource<T> {
   }
 
   /** Fetch what belongs to the key, unless that was done already; after a failure only retry() asks again. */
-  load(key: string, fetcher: (signal: AbortSignal) => Promise<T>): void {
+  load(key: string, fetcher: Fetcher<T>): void {
     // An effect that loads must not run again because of what loading changes.
     untrack(() => {
       if (key === this.#key) return;
@@ -96,7 +102,7 @@ export class Resource<T> {
     if (this.#kept.size > this.#room && oldest !== undefined) this.#kept.delete(oldest);
   }
 
-  async #run(key: string, fetcher: (signal: AbortSignal) => Promise<T>): Promise<void> {
+  async #run(key: string, fetcher: Fetcher<T>): Promise<void> {
     const controller = new AbortController();
     this.#controller = controller;
     this.value = null;
@@ -104,7 +110,9 @@ export class Resource<T> {
     this.status = "loading";
     this.#timer = setTimeout(() => (this.slow = true), SLOW);
     try {
-      const value = await fetcher(controller.signal);
+      const value = await fetcher(controller.signal, (told) => {
+        if (this.#controller === controller && this.status === "loading") this.told = told;
+      });
       if (controller.signal.aborted) return;
       this.#keep(key, value);
       this.value = value;
@@ -126,5 +134,6 @@ export class Resource<T> {
   #settle(): void {
     clearTimeout(this.#timer);
     this.slow = false;
+    this.told = null;
   }
 }

@@ -57,12 +57,12 @@ export class Sameness {
   }
 
   #measure(): (() => void) | undefined {
-    const { image, question, questionKey, attribution, probing, largest } = this.#explorer;
+    const { image, question, questionKey, attribution, probing, largest, slow } = this.#explorer;
     const key = this.#key;
     if (key === null || question === null || image === null) return void this.finding.clear();
     this.finding.keepOnly(key);
     const answer = attribution.of(questionKey);
-    if (probing || answer === null || largest === 0 || answer.header.milliseconds > LONG) return;
+    if (probing || slow || answer === null || largest === 0 || answer.header.milliseconds > LONG) return;
     const timer = setTimeout(() => this.finding.load(key, (signal) => getSameness(image.id, question, signal)), REST);
     return () => clearTimeout(timer);
   }
