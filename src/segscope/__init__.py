@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .preprocess import Preprocess
     from .region import Region
     from .server.viewer import show
+    from .table import Table
     from .target import Target
 
 try:
@@ -48,6 +49,7 @@ _HOMES = {
     "Preprocess": "preprocess",
     "Region": "region",
     "SegmentationModel": "model",
+    "Table": "table",
     "Target": "target",
     "show": "server.viewer",
 }
@@ -70,6 +72,7 @@ __all__ = [
     "Region",
     "SegmentationModel",
     "SegscopeError",
+    "Table",
     "Target",
     "UnknownName",
     "UnsupportedNetwork",
