@@ -368,7 +368,8 @@ class Prediction:
             if target.region is None or id(region) not in placed:
                 placed[id(region)] = (region, *self._place(region, index))
             _, question, weights = placed[id(region)]
-            asked = replace(question, class_index=index, against_index=against, kind=target.score)
+            contrast = () if against is None else ((against, 1.0),)
+            asked = replace(question, class_index=index, contrast=contrast, kind=target.score)
             found.append((asked, weights))
         return found
 

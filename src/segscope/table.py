@@ -380,14 +380,15 @@ class Table:
     def _of_logits(self, questions: Sequence[Question]) -> Iterator[tuple[list[int], Tensor]]:
         """Yield parts of the weights of scores that are sums of logits: which questions, and what to add to theirs."""
         spread = self._spread([question.weights for question in questions])
-        for sign, channels in (
-            (1, [question.class_index for question in questions]),
-            (-1, [question.against_index for question in questions]),
-        ):
-            for channel in dict.fromkeys(channels):
-                if channel is not None:
-                    places = [place for place, each in enumerate(channels) if each == channel]
-                    yield places, sign * (spread[places] @ self.values[:, channel].flatten(1).mT)
+        shares: dict[int, dict[int, float]] = {}
+        for place, question in enumerate(questions):
+            for channel, share in ((question.class_index, -1.0), *question.contrast):
+                found = shares.setdefault(channel, {})
+                found[place] = found.get(place, 0.0) - share
+        for channel, factors in shares.items():
+            places = list(factors)
+            scaled = spread[places] * spread.new_tensor(list(factors.values()))[:, None]
+            yield places, scaled @ self.values[:, channel].flatten(1).mT
 
     def _spread(self, regions: Sequence[Tensor]) -> Tensor:
         """Bring regions' weights, h×w at the input's size, to the logits: the transpose of resizing; T×(h·w)."""
