@@ -26,6 +26,7 @@ TABLED: tuple[str, ...] = (*TABLE_METHODS, CONTRIBUTIONS)
 
 # Float16 goes up to 65504; a power of two loses no digit.
 _LARGEST_EXPONENT = 15
+_ROUNDING = 1e-6
 
 
 class _Half(NamedTuple):
@@ -101,7 +102,9 @@ def _weights(values: Tensor, activation: Tensor, method: str) -> Tensor:
     if method != "xgrad-cam":
         return values
     sums = activation.sum((1, 2))
-    shares = torch.where(sums == 0, 0, 1 / torch.where(sums == 0, 1, sums))
+    # As in the method itself, a sum that is rounding counts as zero.
+    known = sums.abs() > _ROUNDING * activation.abs().sum((1, 2))
+    shares = torch.where(known, 1 / torch.where(known, sums, 1), 0)
     return values * shares[:, None, None, None]
 
 

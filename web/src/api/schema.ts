@@ -268,6 +268,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/images/{image_id}/table": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Every pixel of every class at once
+         * @description Return the derivative of every logit by every channel, from which any class, region and contrast is a sum.
+         */
+        post: operations["post_table_api_images__image_id__table_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/images/{image_id}/thumbnail": {
         parameters: {
             query?: never;
@@ -857,6 +877,11 @@ export interface components {
             signed: boolean;
             /** Summary */
             summary: string;
+            /**
+             * Tabled
+             * @description Whether there are tables that answer every question of this method at a layer.
+             */
+            tabled: boolean;
             /** Title */
             title: string;
             /** Url */
@@ -1115,6 +1140,99 @@ export interface components {
             kind: "superpixel";
             /** Row */
             row: number;
+        };
+        /**
+         * TableDescription
+         * @description ``description.json`` in the answer: what a table is of, and how images, logits and maps lie on each other.
+         */
+        TableDescription: {
+            /**
+             * Content
+             * @description Height and width of the image resized, in the network's input.
+             */
+            content: [
+                number,
+                number
+            ];
+            /**
+             * Image
+             * @description Height and width of the image in pixels.
+             */
+            image: [
+                number,
+                number
+            ];
+            /**
+             * Input
+             * @description Height and width of the network's input, padding included.
+             */
+            input: [
+                number,
+                number
+            ];
+            /**
+             * Kind
+             * @description Whether the values are weights of the layer's channels, or the maps' own numbers.
+             * @enum {string}
+             */
+            kind: "weights" | "contributions";
+            /** Layer */
+            layer: string;
+            /**
+             * Logits
+             * @description Height and width of the logits.
+             */
+            logits: [
+                number,
+                number
+            ];
+            /**
+             * Map
+             * @description Height and width of the layer's maps.
+             */
+            map: [
+                number,
+                number
+            ];
+            /** Method */
+            method: string;
+            /**
+             * Offset
+             * @description Row and column of the input at which it starts.
+             */
+            offset: [
+                number,
+                number
+            ];
+            /**
+             * Reason
+             * @description Why forward mode, which is faster, couldn't serve; empty where it did.
+             */
+            reason: string;
+            /**
+             * Way
+             * @description By which mode of differentiation it was made.
+             * @enum {string}
+             */
+            way: "forward" | "backward";
+        };
+        /**
+         * TableRequest
+         * @description Which layer's table.
+         */
+        TableRequest: {
+            /**
+             * Layer
+             * @description A layer's name, or input.
+             * @example block5_conv3
+             */
+            layer: string;
+            /**
+             * Method
+             * @description One of the methods that are tabled.
+             * @default grad-cam
+             */
+            method: string;
         };
         /**
          * TrueRegion
@@ -1748,6 +1866,54 @@ export interface operations {
                 };
                 content: {
                     "application/x-npy": string;
+                };
+            };
+            /** @description A fault of the request; the message says what to do. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A fault of the server. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    post_table_api_images__image_id__table_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A random name, 32 hexadecimal digits: /api/work tells by it how far an answer is that takes long. */
+                "X-Segscope-Work"?: string | null;
+            };
+            path: {
+                /** @description The image's opaque id. */
+                image_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TableRequest"];
+            };
+        };
+        responses: {
+            /** @description What answers every question at a layer without the network. values.npy: float16, channel×class×height×width of the logits for a method of weights, class×height×width for one of contributions; scales.npy: float32, what each part of the first axis was multiplied by. activation.npy and activation_scales.npy: the layer's output likewise, for a method of weights. logits.npy: float32, class×height×width. description.json: a TableDescription. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-npz": string;
                 };
             };
             /** @description A fault of the request; the message says what to do. */

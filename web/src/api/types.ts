@@ -29,5 +29,7 @@ export type ImageFailure = Schemas["ImageFailure"];
 export type Statistics = Schemas["StatisticsOverview"];
 export type Family = MethodSpec["family"];
 export type WorkProgress = Schemas["WorkProgress"];
+export type TableRequest = Required<Schemas["TableRequest"]>;
+export type TableDescription = Schemas["TableDescription"];
 export type Script = Schemas["Script"];
 export type ErrorBody = Schemas["ErrorBody"];
