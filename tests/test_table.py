@@ -135,7 +135,7 @@ class Dead(nn.Sequential):
 
     def __init__(self) -> None:
         super().__init__(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 3, padding=1))
-        self[0].bias.data[1] = -99
+        self.get_parameter("0.bias").data[1] = -99
 
 
 def test_dead_channel_has_a_grad_cam_weight_and_no_xgrad_cam_weight() -> None:

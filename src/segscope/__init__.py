@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .model import SegmentationModel
     from .prediction import Prediction
     from .preprocess import Preprocess
+    from .reasons import Reasons
     from .region import Region
     from .server.viewer import show
     from .table import Table
@@ -47,6 +48,7 @@ _HOMES = {
     "Prediction": "prediction",
     "PredictionCache": "cache",
     "Preprocess": "preprocess",
+    "Reasons": "reasons",
     "Region": "region",
     "SegmentationModel": "model",
     "Table": "table",
@@ -69,6 +71,7 @@ __all__ = [
     "PredictionCache",
     "PredictionClosed",
     "Preprocess",
+    "Reasons",
     "Region",
     "SegmentationModel",
     "SegscopeError",

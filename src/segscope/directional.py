@@ -200,7 +200,7 @@ def _forward(task: _Task, expected: Tensor, shape: torch.Size, progress: Progres
     channels = alive.nonzero().flatten().to(values.device)
     batch = min(_MOST_AT_ONCE, rerun.forward_batch)
     progress.expect(len(channels))
-    for part in channels.split(batch):
+    for part in torch.split(channels, batch):
         rows = _derivatives(rerun, task, part)
         _compare(rows, task, expected, part)
         values[part] = rows

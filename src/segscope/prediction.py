@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .attribution import Attribution, AttributionGrid, Cost
+from .contributions import pointwise_contributions
 from .errors import CannotExplain, EmptyRegion, InvalidInput, PredictionClosed, UnknownName, UnsupportedNetwork
 from .geometry import Geometry, resize
 from .graph import data_flow
@@ -24,11 +25,12 @@ from .layers import INPUT, Capture, Layer, reaches, saved_bytes
 from .methods import Method, find_method
 from .outputs import Logits
 from .progress import Progress
+from .reasons import Reasons, Settings, make_reasons
 from .region import Region, Weights
 from .rerun import Rerun
 from .segments import superpixels
 from .table import Table, TableMethod, make_table
-from .target import Question, Score, Target, as_target
+from .target import Question, Score, Scored, Target, as_target
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -402,7 +404,7 @@ class Prediction:
             return (captured.to_map(output, forward_pass.input_size) if captured else output)[0].float()
 
     def activations_and_gradients(
-        self, question: Question, layers: Sequence[str]
+        self, question: Scored, layers: Sequence[str]
     ) -> dict[str, tuple[Tensor, Tensor] | CannotExplain]:
         """Return each layer's output and the score's gradient by it, from one backward pass.
 
@@ -411,7 +413,7 @@ class Prediction:
         Parameters
         ----------
         question : Question
-            From :meth:`question`.
+            From :meth:`question`, or anything else with such a ``score``.
         layers : sequence of str
             Names of layers, or ``"input"``.
 
@@ -502,6 +504,71 @@ class Prediction:
         """
         self._open_pass()
         return make_table(self, layer, method, Progress(progress))
+
+    def contributions(self, layer: str) -> Tensor:
+        """Return what each place of a layer contributes to each class's logit there, where logits depend on it so.
+
+        Before a 1×1 classifier a logit depends on its own place alone. There the HiResCAM map of any score is
+        Σ g[c] · contributions[c], without rectifier, with g the derivative of the score by the logits: no backward pass
+        is needed any more.
+
+        Parameters
+        ----------
+        layer : str
+            A layer's name.
+
+        Returns
+        -------
+        Tensor
+            float32, K×h×w, in logits: for each class and place, the sum over channels of activation times the logit's
+            derivative. Positive where the place speaks for the class.
+
+        Raises
+        ------
+        CannotExplain
+            When a logit depends on other places of the layer than its own, as measured with random weights, or the
+            layer has another resolution than the logits.
+        UnknownName
+            When the layer doesn't exist.
+        PredictionClosed
+            When the prediction was closed.
+        """
+        return pointwise_contributions(self, layer)
+
+    def reasons(
+        self, layer: str, *, clusters: int = 6, seed: int = 0, progress: Callable[[float], None] | None = None
+    ) -> Reasons:
+        """Tell pixels apart by *why* they got their label: by which channels of a layer speak for it.
+
+        Parameters
+        ----------
+        layer : str
+            A layer's name.
+        clusters : int
+            Into how many groups of like reasons pixels are divided, 1..32.
+        seed : int
+            Start of the random numbers of the division.
+        progress : callable, optional
+            Called with the share of the work that is done, 0..1; what it raises ends the work.
+
+        Returns
+        -------
+        Reasons
+            Components to colour by, groups, and outliers within each segment of the predicted mask.
+
+        Raises
+        ------
+        InvalidInput
+            When the number of groups is out of range.
+        CannotExplain
+            When the layer has no map, the logits don't depend on it, or its vectors would be larger than the model's
+            memory.
+        UnknownName
+            When the layer doesn't exist.
+        PredictionClosed
+            When the prediction was closed.
+        """
+        return make_reasons(self, layer, Settings(clusters, seed), Progress(progress))
 
     def superpixels(self, count: int = 200) -> NDArray[np.int32]:
         """Return which patch of similar colour each pixel of the image belongs to; the two counts used last are kept.
@@ -614,9 +681,7 @@ class Prediction:
             raise UnknownName("layer", name, dict.fromkeys((*self.layers, INPUT, *forward_pass.capture.names())))
         return forward_pass.capture[name].output
 
-    def _backward(
-        self, forward_pass: ForwardPass, question: Question, outputs: list[Tensor]
-    ) -> Sequence[Tensor | None]:
+    def _backward(self, forward_pass: ForwardPass, question: Scored, outputs: list[Tensor]) -> Sequence[Tensor | None]:
         if not outputs:
             return []
         with torch.inference_mode(mode=False), torch.enable_grad():

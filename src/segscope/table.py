@@ -38,6 +38,8 @@ TABLE_METHODS: tuple[TableMethod, ...] = ("grad-cam", "xgrad-cam")
 _FORMAT = 1
 # A table is for one image and one network; these differ more than what another machine rounds differently.
 _SAME = 1e-3
+# A channel's values add up to zero when their sum is no larger than this share of their magnitudes'.
+_ROUNDING = 1e-6
 
 
 class Float16Table(NamedTuple):
@@ -374,8 +376,8 @@ class Table:
                 weights[place] = self.values.flatten(1) @ self._gradient(question).flatten()
         if self.method == "grad-cam":
             return weights
-        sums = self.activation.sum((1, 2))
-        return torch.where(sums == 0, 0, weights / torch.where(sums == 0, 1, sums))
+        sums, sizes = self.activation.sum((1, 2)), self.activation.abs().sum((1, 2))
+        return torch.where(sums.abs() > _ROUNDING * sizes, weights / sums, 0.0)
 
     def _of_logits(self, questions: Sequence[Question]) -> Iterator[tuple[list[int], Tensor]]:
         """Yield parts of the weights of scores that are sums of logits: which questions, and what to add to theirs."""

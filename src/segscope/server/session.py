@@ -190,7 +190,8 @@ class Session:
             self.tables.keep(key, content)
             return content
 
-        return self.tables.find(key) or await self.work.at_length(request, make, name=name)
+        kept = self.tables.find(key)
+        return kept if kept is not None else await self.work.at_length(request, make, name=name)
 
     def summary(self, image: GalleryImage) -> Summary:
         """Return what a prediction says in numbers; kept longer than the prediction itself.
