@@ -37,7 +37,10 @@ def read(content: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         description = json.loads(file["description.json"])
     found = {"logits": arrays["logits"]}
     for name, scales in (("values", "scales"), ("activation", "activation_scales")):
-        if name in arrays:
+        if scales not in arrays:
+            assert name not in arrays or arrays[name].dtype == np.float32
+            found |= {name: arrays[name]} if name in arrays else {}
+        else:
             assert arrays[name].dtype == np.float16
             shape = (-1, *[1] * (arrays[name].ndim - 1))
             found[name] = arrays[name].astype(np.float64) / arrays[scales].reshape(shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import UnknownName
 from ..prediction import Prediction
-from ..table import TABLE_METHODS
+from ..table import TABLE_METHODS, Table, TableMethod
 from .npy import to_npz
 from .schemas import TableDescription, to_json
 
@@ -51,13 +51,12 @@ def encode_table(prediction: Prediction, layer: str, method: str, tell: Callable
     Returns
     -------
     bytes
-        A ``.npz`` file. ``values`` and ``activation`` are float16, each along its first axis times one of ``scales``
-        and ``activation_scales`` (float32), so that small numbers keep their digits; ``logits`` are float32.
-
-        For a method of weights ``values`` are C×K×h×w (channels × classes × rows × columns of the logits) and
-        ``activation`` C×h'×w': a score's map is the sum of the activation's channels times their weights, and those
-        are the sums of the values times the derivative of the score by each logit. For a method of contributions
-        ``values`` are K×h×w: the map is their sum over the classes, each times that derivative.
+        A ``.npz`` file. For a method of weights, ``values`` are C×K×h×w (channels × classes × rows × columns of the
+        logits) and ``activation`` C×h'×w': a score's map is the sum of the activation's channels times their weights,
+        and those are the sums of the values times the derivative of the score by each logit. Both are float16, each
+        channel multiplied by one of ``scales`` and ``activation_scales`` (float32, C), so that small numbers keep their
+        digits. For a method of contributions, ``values`` are float32, K×h×w: the map is their sum over the classes,
+        each times that derivative. ``logits`` are float32, K×h×w.
 
     Raises
     ------
@@ -71,13 +70,15 @@ def encode_table(prediction: Prediction, layer: str, method: str, tell: Callable
     arrays: dict[str, NDArray[Any]] = {"logits": prediction.logits.astype(np.float32)}
     if method == CONTRIBUTIONS:
         values, way, reason = prediction.contributions(layer), "forward", ""
+        # A few numbers, of which each is seen by itself.
+        arrays["values"] = values.cpu().numpy()
         size = tuple(values.shape[1:])
     else:
-        table = prediction.table(layer, method=method, progress=tell)
-        values, way, reason = _weights(table.values, table.activation, method), table.way, table.reason
-        size = tuple(table.activation.shape[1:])
+        # Checked above.
+        table = prediction.table(layer, method=cast(TableMethod, method), progress=tell)
+        way, reason, size = table.way, table.reason, tuple(table.activation.shape[1:])
+        arrays["values"], arrays["scales"] = _half(_weights(table))
         arrays["activation"], arrays["activation_scales"] = _half(table.activation)
-    arrays["values"], arrays["scales"] = _half(values)
     geometry = prediction.geometry
     description = TableDescription.model_validate(
         {
@@ -97,15 +98,15 @@ def encode_table(prediction: Prediction, layer: str, method: str, tell: Callable
     return to_npz(arrays, to_json(description))
 
 
-def _weights(values: Tensor, activation: Tensor, method: str) -> Tensor:
+def _weights(table: Table) -> Tensor:
     """Return the weights themselves: XGrad-CAM's divide by the sum of the channel's activation."""
-    if method != "xgrad-cam":
-        return values
-    sums = activation.sum((1, 2))
+    if table.method != "xgrad-cam":
+        return table.values
+    sums = table.activation.sum((1, 2))
     # As in the method itself, a sum that is rounding counts as zero.
-    known = sums.abs() > _ROUNDING * activation.abs().sum((1, 2))
+    known = sums.abs() > _ROUNDING * table.activation.abs().sum((1, 2))
     shares = torch.where(known, 1 / torch.where(known, sums, 1), 0)
-    return values * shares[:, None, None, None]
+    return table.values * shares[:, None, None, None]
 
 
 def _half(values: Tensor) -> _Half:

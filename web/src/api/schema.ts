@@ -1907,7 +1907,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What answers every question at a layer without the network. values.npy: float16, channel×class×height×width of the logits for a method of weights, class×height×width for one of contributions; scales.npy: float32, what each part of the first axis was multiplied by. activation.npy and activation_scales.npy: the layer's output likewise, for a method of weights. logits.npy: float32, class×height×width. description.json: a TableDescription. */
+            /** @description What answers every question at a layer without the network. For a method of weights: values.npy, float16, channel×class×height×width of the logits, and activation.npy, float16, channel×height×width of the layer; scales.npy and activation_scales.npy, float32, are what each channel was multiplied by. For a method of contributions: values.npy, float32, class×height×width. For both: logits.npy, float32, class×height×width, and description.json, a TableDescription. */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -1,6 +1,5 @@
 /** A layer's table, and what follows from it for every question: sums, without the network. */
 
-import type { NpyArray } from "../api/npy";
 import type { NpzFile } from "../api/npz";
 import type { TableDescription } from "../api/types";
 import { packed, toImage, toLogits, type Axis, type Mix } from "./sampling";
@@ -44,26 +43,28 @@ export interface TableAnswer {
 }
 
 /** Undo the scales that kept small numbers' digits on the way. */
-function unscaled(array: NpyArray | undefined, scales: NpyArray | undefined): Float32Array {
-  if (array === undefined || scales === undefined) throw new Error("The table is incomplete.");
-  const values = array.data as Float32Array;
-  const size = values.length / scales.data.length;
-  scales.data.forEach((scale, part) => {
+function unscaled(arrays: NpzFile["arrays"], name: string, scalesName: string): Float32Array {
+  const values = arrays.get(name)?.data;
+  if (!(values instanceof Float32Array)) throw new Error("The table is incomplete.");
+  const scales = arrays.get(scalesName)?.data ?? [1];
+  const size = values.length / scales.length;
+  for (let part = 0; part < scales.length; part++) {
+    const scale = scales[part]!;
     for (let i = part * size; i < (part + 1) * size; i++) values[i]! /= scale;
-  });
+  }
   return values;
 }
 
-export function readTable({ arrays, description }: NpzFile): Table {
+export function readTable({ arrays, description: described }: NpzFile): Table {
   const logits = arrays.get("logits");
-  if (logits === undefined || description === null) throw new Error("The table is incomplete.");
-  const weights = (description as TableDescription).kind === "weights";
+  if (!(logits?.data instanceof Float32Array) || described === null) throw new Error("The table is incomplete.");
+  const description = described as TableDescription;
   return {
-    description: description as TableDescription,
+    description,
     classes: logits.shape[0]!,
-    values: unscaled(arrays.get("values"), arrays.get("scales")),
-    activation: weights ? unscaled(arrays.get("activation"), arrays.get("activation_scales")) : null,
-    logits: logits.data as Float32Array,
+    values: unscaled(arrays, "values", "scales"),
+    activation: description.kind === "weights" ? unscaled(arrays, "activation", "activation_scales") : null,
+    logits: logits.data,
   };
 }
 
