@@ -17,6 +17,7 @@ import type {
   SamenessFinding,
   Script,
   Statistics,
+  TableRequest,
   WorkProgress,
 } from "./types";
 
@@ -138,7 +139,7 @@ export interface AttributionAnswer {
   values: NpyArray;
 }
 
-function postJson(address: string, body: AttributionRequest | LayersRequest, signal: AbortSignal, work: string | null = null): Promise<Response> {
+function postJson(address: string, body: AttributionRequest | LayersRequest | TableRequest, signal: AbortSignal, work: string | null = null): Promise<Response> {
   const headers = { "Content-Type": "application/json", ...(work !== null && { "X-Segscope-Work": work }) };
   return request(address, { method: "POST", headers, body: JSON.stringify(body), signal });
 }
@@ -178,6 +179,12 @@ export function fileAddress(id: string): string {
 export async function getSameness(id: string, body: AttributionRequest, signal: AbortSignal): Promise<SamenessFinding> {
   const response = await postJson(imageAddress(id, "sameness"), body, signal);
   return (await response.json()) as SamenessFinding;
+}
+
+/** All that answers every question at a layer, as an NPZ file; `tell` hears how far it is. */
+export async function getTable(id: string, body: TableRequest, signal: AbortSignal, tell: Tell): Promise<ArrayBuffer> {
+  const response = await followed((work) => postJson(imageAddress(id, "table"), body, signal, work), getWork, tell, signal);
+  return response.arrayBuffer();
 }
 
 /** The layers that an image went through, the input first, and which one feeds which. */

@@ -40,6 +40,8 @@ export interface TableAnswer {
   score: number;
   /** Pixels asked about. */
   count: number;
+  /** Rows and columns of the map at the layer's own resolution. */
+  size: readonly [number, number];
 }
 
 /** Undo the scales that kept small numbers' digits on the way. */
@@ -180,5 +182,5 @@ export function answerOf(table: Table, links: Links, question: TableQuestion): T
   for (const [sign, index] of signed(question)) {
     shares.forEach((share, place) => (score += sign * share * table.logits[index * shares.length + place]!));
   }
-  return { values: imageOf(map, links, table.description), score, count: question.pixels.reduce((count, pixel) => count + pixel, 0) };
+  return { values: imageOf(map, links, table.description), score, count: question.pixels.reduce((count, pixel) => count + pixel, 0), size: table.description.map };
 }

@@ -21,7 +21,7 @@ router = APIRouter(tags=["attributions"])
         "What answers every question at a layer without the network. For a method of weights: values.npy, float16, "
         "channel×class×height×width of the logits, and activation.npy, float16, channel×height×width of the layer; "
         "scales.npy and activation_scales.npy, float32, are what each channel was multiplied by. For a method of "
-        "contributions: values.npy, float32, class×height×width. For both: logits.npy, float32, class×height×width, and "
+        "contributions: values.npy, float32, class×height×width. Both: logits.npy, float32, class×height×width; and "
         "description.json, a TableDescription.",
         NPZ,
     ),
