@@ -55,6 +55,25 @@ def close_clipboard(page: Any) -> None:
     page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
 
 
+def see_methods(page: Any) -> None:
+    page.get_by_test_id("agreement").scroll_into_view_if_needed()
+    page.wait_for_selector('[data-testid="map-grid"] [data-state="ready"]')
+    page.wait_for_function("() => Number(document.querySelector('[data-testid=agreement]').dataset.count) > 1")
+
+
+def fill(name: str, value: str) -> Step:
+    return lambda page: page.get_by_test_id(name).fill(value)
+
+
+def table(state: str) -> Step:
+    return lambda page: page.wait_for_selector(f'[data-testid="table-mode"][data-state="{state}"]')
+
+
+def hold(pattern: str) -> Step:
+    """Return the step after which nothing at these addresses is answered."""
+    return lambda page: page.route(pattern, lambda route: None)
+
+
 def resize(width: int, height: int) -> Step:
     return lambda page: page.set_viewport_size({"width": width, "height": height})
 
@@ -94,6 +113,18 @@ STATES: list[tuple[str, list[Step]]] = [
     ("classes × layers", [compare("grid"), wait_for("map-grid")]),
     ("export", [click("export-open"), wait_for("export-preview"), wait_for("export-python")]),
     ("link to share", [close_clipboard, click("share"), wait_for("share-link")]),
+    ("grid of methods", [click("compare-methods"), see_methods]),
+    ("grid of methods for classes", [click("compare-methods"), click("methods-across-classes"), see_methods]),
+    ("choice of methods", [click("compare-methods"), see_methods, click("methods-rows")]),
+    ("no method fits", [click("compare-methods"), fill("methods-find", "nothing"), wait_for("methods-none")]),
+    ("narrow window with methods", [resize(700, 900), click("compare-methods"), see_methods]),
+    ("every pixel at once", [choose("layer", "smooth"), click("table"), table("ready")]),
+    (
+        "no table at this layer",
+        [choose("method", "hires-cam"), choose("layer", "input"), click("table"), table("refused")],
+    ),
+    ("no table by this method", [choose("method", "saliency"), table("unavailable")]),
+    ("a table under way", [hold("**/table"), click("table"), table("building"), wait_for("table-cancel")]),
     ("narrow window", [resize(700, 900), see_network]),
     ("narrow window with help", [resize(700, 900), press("?"), wait_for("help")]),
     ("no map", [fail("**/attribution"), wait_for("importance-error")]),
@@ -110,19 +141,24 @@ def test_no_serious_violation(
 ) -> None:
     if not AXE.is_file():
         pytest.skip("axe-core isn't installed; run npm ci in web/")
-    console.expected.append("500")
+    console.expected += ["500", "422"]
     page = new_page(color_scheme=scheme)
     page.goto(site.address)
     wait_for_map(page)
     for step in steps:
         step(page)
+    grave = grave_violations(page)
+    assert not grave, "\n".join(grave)
+
+
+def grave_violations(page: Any) -> list[str]:
+    """Return what axe-core finds serious or critical in a page as it is now."""
     # Not a script of the page: its policy wouldn't let it in.
     page.evaluate(AXE.read_text(encoding="utf-8"))
     violations = page.evaluate("options => axe.run(document, options).then(found => found.violations)", CONFIGURATION)
-    grave = [
+    return [
         f"{found['id']} ({found['impact']}): {found['help']}\n  "
         + "\n  ".join(f"{node['html'][:160]}\n    {node['failureSummary']}" for node in found["nodes"][:4])
         for found in violations
         if found["impact"] in ("serious", "critical")
     ]
-    assert not grave, "\n".join(grave)

@@ -267,5 +267,3 @@ def test_large_pictures_are_bounded_and_it_is_said(busy_page: Any, tmp_path: Pat
     assert "1600 × 1200 pixels in place of 2400 × 1800" in text(busy_page, "export-said")
     figure = ET.parse(save(busy_page, "export-svg", tmp_path)).getroot()
     assert {picture(node).shape for node in figure.iter(f"{SVG}image")} == {(1200, 1600, 4)}
-
-

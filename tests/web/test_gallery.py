@@ -249,7 +249,9 @@ def test_only_rows_in_sight_are_in_the_document(open_list: Callable[..., Any], w
     box = by_id(page, "image-list")
     assert box.get_by_role("option").count() < 60
     assert box.get_by_role("option").first.get_attribute("aria-setsize") == str(COUNT)
-    axis = ("scrollTop", "clientHeight", "scrollHeight") if width > 900 else ("scrollLeft", "clientWidth", "scrollWidth")
+    axis = (
+        ("scrollTop", "clientHeight", "scrollHeight") if width > 900 else ("scrollLeft", "clientWidth", "scrollWidth")
+    )
     for part in (0.1, 0.95, 0.4, 0.0, 1.0):
         # In the frame after the one that scrolled, every place of the list has its row.
         empty = box.evaluate(
@@ -348,7 +350,9 @@ def test_bad_address_shows_all_images(open_list: Callable[..., Any], address: st
     assert page.locator("[data-testid^=chip-]").count() == 0
 
 
-def test_work_can_be_paused_and_goes_on(new_page: Callable[..., Any], fields: Path, tmp_path: Path, browser: Any) -> None:
+def test_work_can_be_paused_and_goes_on(
+    new_page: Callable[..., Any], fields: Path, tmp_path: Path, browser: Any
+) -> None:
     for name in ("images", "masks", "network.py", "classes.txt"):
         (tmp_path / name).symlink_to(fields / name)
     with serving(tmp_path, "serve", *FARM) as site:

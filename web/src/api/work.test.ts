@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { WorkProgress } from "./types";
-import { describeTold, followed, workName, type Told } from "./work";
+import { describeLeft, describeTold, followed, workName, type Told } from "./work";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -38,7 +38,7 @@ describe("followed", () => {
     const told: Told[] = [];
     const result = followed(ask, look, (entry) => told.push(entry), new AbortController().signal);
     await vi.advanceTimersByTimeAsync(1000);
-    expect(told).toEqual([{ share: 0, ahead: 2 }, { share: 0.5, ahead: null }]);
+    expect(told).toEqual([{ share: 0, ahead: 2, left: null }, { share: 0.5, ahead: null, left: null }]);
     expect(look.mock.calls.every(([name]) => name === names[0])).toBe(true);
     answer("map");
     expect(await result).toBe("map");
@@ -69,10 +69,31 @@ describe("followed", () => {
   });
 });
 
+describe("the time that is left", () => {
+  it("is told after a while, by what was done since", async () => {
+    const states = Array.from({ length: 20 }, (_, i) => ({ state: "running" as const, share: 0.1 + i / 100, ahead: 0 }));
+    const { look, ask } = server(states);
+    const told: Told[] = [];
+    void followed(ask, look, (entry) => told.push(entry), new AbortController().signal).catch(() => undefined);
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(told[0]!.left).toBeNull();
+    // A hundredth in each quarter of a second.
+    expect(told[10]!.left).toBeCloseTo((1 - told[10]!.share) * 25, 6);
+  });
+
+  it("is written in steps", () => {
+    const words = (left: number | null): string => describeLeft({ share: 0.5, ahead: null, left });
+    expect([null, 0.2, 3.2, 41, 57, 130].map(words)).toEqual(["", "", "about 4 s left", "about 45 s left", "about 1 min left", "about 3 min left"]);
+    expect(describeLeft(null)).toBe("");
+  });
+});
+
 describe("describeTold", () => {
   it("says how far it is, or what it waits for", () => {
     expect(describeTold(null)).toBe("");
     expect(describeTold({ share: 0.999, ahead: null })).toBe("99 %");
+    expect(describeTold({ share: 0.0239, ahead: null })).toBe("2.3 %");
+    expect(describeTold({ share: 0, ahead: null })).toBe("0 %");
     expect(describeTold({ share: 0, ahead: 0 })).toBe("waiting for its turn");
     expect(describeTold({ share: 0, ahead: 1 })).toBe("waiting for 1 other question");
     expect(describeTold({ share: 0, ahead: 3 })).toBe("waiting for 3 other questions");

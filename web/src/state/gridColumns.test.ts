@@ -8,8 +8,9 @@ function layers(...sizes: number[]): Layer[] {
 
 describe("fewLayers", () => {
   it("takes the input, few ends of stages, and the usual layer", () => {
-    expect(fewLayers(layers(64, 64, 32, 32, 16, 8, 4), "l4")).toEqual(["input", "l1", "l4", "l6"]);
-    expect(fewLayers(layers(64, 32, 16, 8, 4, 2), "l1")).toHaveLength(5);
+    expect(fewLayers(layers(64, 64, 32, 32, 16, 8, 4), "l4")).toEqual(["input", "l1", "l3", "l4"]);
+    expect(fewLayers(layers(64, 56, 48, 40, 32, 24, 16, 8), "l7")).toEqual(["input", "l0", "l2", "l5", "l7"]);
+    expect(fewLayers(layers(64, 32, 16), "gone")).toHaveLength(4);
     expect(fewLayers([], "")).toEqual(["input"]);
   });
 });

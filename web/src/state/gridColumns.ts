@@ -5,7 +5,7 @@ import type { Layer } from "../api/types";
 /** More columns than this don't fit beside each other. */
 const MOST = 10;
 /** So many, and the usual one. */
-const FEW = 3;
+const FEW = 4;
 
 /** About `count` entries spread evenly, both ends among them. */
 function spread<T>(entries: readonly T[], count: number): T[] {
@@ -15,7 +15,9 @@ function spread<T>(entries: readonly T[], count: number): T[] {
 
 /** A few layers that stand for the network, the input first: each of them costs a question for each method. */
 export function fewLayers(layers: readonly Layer[], usual: string): string[] {
-  const ends = spreadLayers(layers, usual);
+  // What comes behind the usual one is mostly the classifier, whose map is the answer itself.
+  const before = layers.slice(0, layers.findIndex(({ name }) => name === usual) + 1 || undefined);
+  const ends = spreadLayers(before, usual);
   const chosen = new Set(spread(ends, FEW));
   return ["input", ...ends.filter((name) => chosen.has(name) || name === usual)];
 }
