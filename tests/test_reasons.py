@@ -72,7 +72,9 @@ def test_two_reasons_for_one_class_are_told_apart(detected: Prediction) -> None:
     assert np.array_equal(labels, expected)
     assert set(np.unique(reasons.classes[(labels == red) | (labels == green)])) == {1}
     assert [reasons.top_channels(label)[0][0] for label in (red, green, blue)] == [0, 1, 2]
-    assert reasons.top_channels(red) == ((0, pytest.approx(1.0)),)
+    ((channel, difference),) = reasons.top_channels(red)
+    assert channel == 0
+    assert difference == pytest.approx(1.0)
     assert reasons.class_shares(red) == {"class 1": 1.0}
     assert [np.sum(labels == label) for label in range(3)] == sorted(np.bincount(labels.ravel()))[::-1]
 
@@ -203,15 +205,16 @@ def test_pictures_are_as_large_as_the_image(letterboxed: Prediction, tmp_path: A
     letterboxed.close()
     assert reasons.labels.shape == (48, 48)
     for picture in (reasons.colors(), reasons.colors("clusters"), np.asarray(reasons.overlay("clusters"))):
-        assert (picture.shape, picture.dtype) == ((40, 56, 3), np.uint8)
+        assert picture.shape == (40, 56, 3)
+        assert picture.dtype == np.uint8
     assert len(np.unique(reasons.colors("clusters").reshape(-1, 3), axis=0)) == len(
         np.unique(reasons.labels[7:41])  # what isn't border
     )
     assert np.array_equal(np.asarray(reasons.overlay(opacity=0, outliers=False)), letterboxed.image)
     reasons.outliers[20:30, 20:30] = True
     assert (np.asarray(reasons.overlay(opacity=0)) == 255).all(axis=2).sum() > 20
-    with Image.open(reasons.save(tmp_path / "reasons.png")) as picture:
-        assert picture.size[0] > 600
+    with Image.open(reasons.save(tmp_path / "reasons.png")) as figure:
+        assert figure.size[0] > 600
     with np.load(reasons.save(tmp_path / "reasons.npz")) as file:
         assert np.array_equal(file["labels"], reasons.labels)
         assert set(file) == {"components", "explained", "labels", "distance", "outliers", "classes", "provenance"}

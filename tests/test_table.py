@@ -19,6 +19,7 @@ from segscope import (
     Table,
     Target,
     UnknownName,
+    directional,
     errors,
 )
 from segscope.methods import all_methods
@@ -160,6 +161,25 @@ def test_little_memory_gives_the_same_table(image: Any, network: nn.Module) -> N
     for shares in told.values():
         assert shares == sorted(shares)
         assert shares[-1] == 1
+
+
+@pytest.mark.parametrize("case", [ZOO[0], ZOO[2], ZOO[6]], ids=["plain", "resnet in place", "transformer"])
+def test_written_down_steps_give_the_same_table(case: Case, monkeypatch: Any) -> None:
+    """Where many chunks are needed the network's steps are written down once; networks that work in place aren't."""
+    with SegmentationModel(case.build(), output=case.read).predict(case.input()) as prediction:
+        for layer in some_layers(prediction, 1)[:1]:
+            direct = prediction.table(layer)
+            calls: list[object] = []
+            handle = prediction.model.network.register_forward_pre_hook(lambda *arguments: calls.append(arguments))
+            monkeypatch.setattr(directional, "_AT_ONCE", 1)
+            written = prediction.table(layer)
+            monkeypatch.undo()
+            handle.remove()
+            # Writing down takes two passes and comparing one; without it there is one for each channel.
+            assert len(calls) == (3 if case.name != "resnet" else 3 + len(direct.values))
+            assert written.way == direct.way
+            scale = float(direct.values.abs().max())
+            torch.testing.assert_close(written.values, direct.values, rtol=0, atol=1e-5 * scale)
 
 
 def test_table_larger_than_the_memory_is_refused(image: Any, network: nn.Module) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,19 +16,24 @@ from .errors import CannotExplain, SegscopeError
 if TYPE_CHECKING:
     from .prediction import Prediction
     from .progress import Progress
-    from .rerun import Rerun
 
 __all__ = ["Along", "Derivatives", "Way", "WeightedLogits", "channel_derivatives", "random_like"]
 
 Along: TypeAlias = Literal["mean", "activation"]
 Way: TypeAlias = Literal["forward", "backward"]
 Function: TypeAlias = Callable[[Tensor], Tensor]
+_Given = TypeVar("_Given")
+_Found = TypeVar("_Found")
 
 # Forward and backward mode round differently; a wrong formula of an operation errs by far more than this share.
 _PRECISION = {torch.float32: 1e-3, torch.float64: 1e-3}
 _HALF_PRECISION = 5e-2
-# More at once is no faster, and the progress would stand still for long.
-_MOST_AT_ONCE = 32
+# The very same steps give the very same numbers, up to the order of sums.
+_ROUNDING = 1e-5
+# How many directions go through the network at once: they share its own pass.
+_AT_ONCE = 32
+# And through its written-down steps, where there is nothing to share: the progress soon moves, and maps stay cached.
+_WRITTEN_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -123,11 +130,12 @@ def channel_derivatives(
     logits = torch.from_numpy(prediction.logits)[None].to(activation.device)
     shape = function(logits).shape
     task = _Task(prediction, layer, function, along, activation, random_like(torch.empty(shape), seed=0).to(logits))
-    expected = task.of_gradient(task.gradient(task.probe))
+    # Before anything else: where logits don't depend on the layer, this raises.
+    _ = task.expected
     try:
-        return Derivatives(_forward(task, expected, shape, progress), "forward", "")
+        return Derivatives(_forward(task, progress), "forward", "")
     except _NoForwardMode as error:
-        return Derivatives(_backward(task, shape, progress), "backward", str(error))
+        return Derivatives(_backward(task, progress), "backward", str(error))
 
 
 def random_like(values: Tensor, *, seed: int) -> Tensor:
@@ -159,6 +167,17 @@ class _Task:
     along: Along
     activation: Tensor
     probe: Tensor
+    """Random weights of what the function returns."""
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of what the function returns."""
+        return self.probe.shape
+
+    @cached_property
+    def expected(self) -> Tensor:
+        """What one backward pass from the random weights says of each direction: C."""
+        return self.of_gradient(self.gradient(self.probe))
 
     def directions(self, channels: Tensor) -> Tensor:
         """Return one direction for each of some channels, B×C×h×w."""
@@ -189,28 +208,49 @@ class _Task:
             return self.activation.new_zeros(len(self.activation))
 
 
-def _forward(task: _Task, expected: Tensor, shape: torch.Size, progress: Progress) -> Tensor:
+def _forward(task: _Task, progress: Progress) -> Tensor:
     try:
         rerun = task.prediction.rerun(task.layer)
     except CannotExplain as error:
         raise _NoForwardMode(str(error)) from error
-    values = task.activation.new_zeros(len(task.activation), *shape)
     # Where a channel is zero everywhere, so is its direction, and what changes along it.
-    alive = task.activation.flatten(1).any(1) if task.along == "activation" else torch.ones(len(values)).bool()
-    channels = alive.nonzero().flatten().to(values.device)
-    batch = min(_MOST_AT_ONCE, rerun.forward_batch)
-    progress.expect(len(channels))
-    for part in torch.split(channels, batch):
-        rows = _derivatives(rerun, task, part)
-        _compare(rows, task, expected, part)
+    alive = task.activation.flatten(1).any(1) if task.along == "activation" else torch.ones(len(task.activation)) > 0
+    channels = alive.nonzero().flatten().to(task.activation.device)
+    batch = min(_AT_ONCE, rerun.forward_batch)
+
+    def along_each(directions: Tensor) -> Tensor:
+        return rerun.derivatives(directions, task.function)
+
+    if len(channels) > batch:
+        with suppress(_NoForwardMode):
+            written = _tried(rerun.linearized, task.function)
+            _compare_ways(written, along_each, random_like(task.activation, seed=1)[None])
+            return _in_parts(task, written, torch.split(channels, min(_WRITTEN_AT_ONCE, batch)), progress)
+    return _in_parts(task, along_each, torch.split(channels, batch), progress)
+
+
+def _compare_ways(written: Function, each: Function, direction: Tensor) -> None:
+    """Compare the written-down steps with the network, and with themselves used again, along a random direction."""
+    expected, *found = (_tried(along, direction) for along in (each, written, written))
+    if not all(bool((again - expected).abs().max() <= _ROUNDING * expected.abs().max()) for again in found):
+        raise _NoForwardMode("The network's steps can't be written down: it works in place.")
+
+
+def _in_parts(task: _Task, along: Function, parts: Sequence[Tensor], progress: Progress) -> Tensor:
+    """Work out the channels' derivatives part by part; those of channels that are in none are zero."""
+    values = task.activation.new_zeros(len(task.activation), *task.shape)
+    progress.expect(sum(map(len, parts)))
+    for part in parts:
+        rows = _tried(along, task.directions(part)).float()
+        _compare(rows, task, part)
         values[part] = rows
         progress.advance(len(part))
     return values
 
 
-def _derivatives(rerun: Rerun, task: _Task, channels: Tensor) -> Tensor:
+def _tried(function: Callable[[_Given], _Found], given: _Given) -> _Found:
     try:
-        return rerun.derivatives(task.directions(channels), task.function).float()
+        return function(given)
     except SegscopeError:
         raise
     except Exception as error:
@@ -220,27 +260,27 @@ def _derivatives(rerun: Rerun, task: _Task, channels: Tensor) -> Tensor:
         ) from error
 
 
-def _compare(rows: Tensor, task: _Task, expected: Tensor, channels: Tensor) -> None:
+def _compare(rows: Tensor, task: _Task, channels: Tensor) -> None:
     """Compare forward mode with the one backward pass from random weights."""
     found = rows.flatten(1) @ task.probe.flatten()
     precision = _PRECISION.get(task.prediction.model.dtype, _HALF_PRECISION)
     # Infinite and undefined numbers compare as false, and are refused as well.
-    if not bool((found - expected[channels]).abs().max() <= precision * expected.abs().max()):
+    if not bool((found - task.expected[channels]).abs().max() <= precision * task.expected.abs().max()):
         raise _NoForwardMode(
             "Forward mode gives other derivatives than the backward pass: an operation of the network stops them in "
             "one of the two, or its forward formula is wrong."
         )
 
 
-def _backward(task: _Task, shape: torch.Size, progress: Progress) -> Tensor:
+def _backward(task: _Task, progress: Progress) -> Tensor:
     """Ask about each number by a backward pass of its own."""
-    count = shape.numel()
+    count = task.shape.numel()
     values = task.activation.new_zeros(len(task.activation), count)
     weights = task.activation.new_zeros(count)
     progress.expect(count)
     for index in range(count):
         weights[index] = 1
-        values[:, index] = task.row(weights.reshape(shape))
+        values[:, index] = task.row(weights.reshape(task.shape))
         weights[index] = 0
         progress.advance()
-    return values.reshape(-1, *shape)
+    return values.reshape(-1, *task.shape)

@@ -118,9 +118,7 @@ class Rerun:
         RuntimeError, NotImplementedError
             As PyTorch raises them, where an operation of the network has no forward mode or can't be batched.
         """
-
-        def changed(values: Tensor) -> Tensor:
-            return function(self._once(values[None], "shared"))
+        changed = self._changed(function)
 
         def along(direction: Tensor) -> Tensor:
             result: Tensor = torch.func.jvp(changed, (self.values,), (direction,))[1]
@@ -131,6 +129,49 @@ class Rerun:
         with self._model.at_rest(), torch.inference_mode(mode=False), torch.no_grad(), _plain_attention():
             result: Tensor = torch.func.vmap(along)(directions)
             return result
+
+    def linearized(self, function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """Return what :meth:`derivatives` does as a function of the directions, which works without the network.
+
+        The network is run twice and its steps are written down; from then on only what depends on the direction is
+        worked out. Networks that write over their maps may be written down wrongly: check what comes out.
+
+        Parameters
+        ----------
+        function : callable
+            As in :meth:`derivatives`.
+
+        Returns
+        -------
+        callable
+            Takes directions B×C×h×w.
+
+        Raises
+        ------
+        RuntimeError, NotImplementedError
+            As PyTorch raises them, where a step can't be written down.
+        """
+        _warm_up()
+        with (
+            self._model.at_rest(),
+            torch.inference_mode(mode=False),
+            torch.no_grad(),
+            _plain_attention(),
+            warnings.catch_warnings(),
+        ):
+            # PyTorch warns of how it keeps constants in the graph that it writes.
+            warnings.simplefilter("ignore", UserWarning)
+            _, along = torch.func.linearize(self._changed(function), self.values)
+
+        def derivatives(directions: Tensor) -> Tensor:
+            with torch.inference_mode(mode=False), torch.no_grad():
+                result: Tensor = torch.func.vmap(along)(directions)
+                return result
+
+        return derivatives
+
+    def _changed(self, function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        return lambda values: function(self._once(values[None], "shared"))
 
     def _run(self, maps: Tensor, way: str) -> Tensor:
         if way == "alone" and len(maps) > 1:

@@ -394,21 +394,18 @@ class Table:
 
     def _spread(self, regions: Sequence[Tensor]) -> Tensor:
         """Bring regions' weights, h×w at the input's size, to the logits: the transpose of resizing; T×(h·w)."""
-        size = self.values.shape[2:]
-        kept: dict[int, int] = {}
-        found: list[Tensor] = []
-        for region in regions:
-            if id(region) not in kept:
-                kept[id(region)] = len(found)
-                found.append(self._transposed(region))
-        spread = torch.stack(found) if found else self.values.new_zeros(0, *size)
-        return spread.flatten(1)[[kept[id(region)] for region in regions]]
+        kept = {id(region): region for region in regions}
+        if not kept:
+            return self.values.new_zeros(0, self.values[0, 0].numel())
+        rows, columns = (self._resizing(axis, regions[0].shape[axis]) for axis in (0, 1))
+        spread = torch.stack([(rows @ region @ columns.mT).flatten() for region in kept.values()])
+        places = {key: place for place, key in enumerate(kept)}
+        return spread[[places[id(region)] for region in regions]]
 
-    def _transposed(self, region: Tensor) -> Tensor:
-        with torch.inference_mode(mode=False), torch.enable_grad():
-            place = self.values.new_zeros(self.values.shape[2:], requires_grad=True)
-            resized = resize(place, (region.shape[0], region.shape[1]))
-            return torch.autograd.grad(resized, place, region.to(resized))[0]
+    def _resizing(self, axis: int, length: int) -> Tensor:
+        """Return the matrix by which rows (or columns) of the logits are resized, logits' length × length."""
+        cells = torch.eye(self.values.shape[2 + axis], device=self.values.device)
+        return resize(cells[:, :, None], (length, 1))[:, :, 0]
 
     def _gradient(self, question: Question) -> Tensor:
         """Return the derivative of a score by each logit, K×h×w."""
