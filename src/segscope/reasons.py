@@ -218,7 +218,7 @@ class Reasons:
             When it can't be coloured by that.
         """
         if by == "clusters":
-            return np.asarray(self.cluster_colors[self._at_image(self.labels)])
+            return np.asarray(self.cluster_colors[self.at_image(self.labels)])
         if by != "components":
             raise UnknownName("way to colour reasons", by, ("components", "clusters"))
         from skimage.color import lab2rgb
@@ -261,8 +261,24 @@ class Reasons:
             raise InvalidInput(f"The opacity is {opacity}; expected 0 to 1.")
         mixed = self._image * (1 - opacity) + self.colors(by) * opacity
         if outliers:
-            mixed[_outline(self._at_image(self.outliers))] = 255
+            mixed[_outline(self.at_image(self.outliers))] = 255
         return Image.fromarray(np.round(mixed).astype(np.uint8))
+
+    def at_image(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Bring a map of numbers or marks, such as :attr:`labels` or :attr:`outliers`, to the image's pixels.
+
+        Parameters
+        ----------
+        values : ndarray
+            h×w, as large as :attr:`labels`.
+
+        Returns
+        -------
+        ndarray
+            H×W: each pixel takes what is at the nearest place.
+        """
+        rows, columns = (_nearest(self._geometry, axis, values.shape[axis]) for axis in (0, 1))
+        return np.asarray(values[rows[:, None], columns[None, :]])
 
     def plot(self) -> Figure:
         """Draw the predicted mask, the components and the groups with their legends, side by side.
@@ -274,7 +290,7 @@ class Reasons:
         """
         from .plot import plot_reasons
 
-        return plot_reasons(self, mask=self._palette[self._at_image(self.classes)])
+        return plot_reasons(self, mask=self._palette[self.at_image(self.classes)])
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the figure (PNG, SVG or PDF) or the numbers (NPZ), by the file's ending.
@@ -327,11 +343,6 @@ class Reasons:
     def _smooth(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bring maps to the image's pixels, bilinearly."""
         return np.asarray(self._geometry.to_image(torch.from_numpy(values)).numpy())
-
-    def _at_image(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Bring a map of numbers or marks to the image's pixels: each takes the nearest place's."""
-        rows, columns = (_nearest(self._geometry, axis, values.shape[axis]) for axis in (0, 1))
-        return np.asarray(values[rows[:, None], columns[None, :]])
 
 
 def make_reasons(prediction: Prediction, layer: str, settings: Settings, progress: Progress) -> Reasons:

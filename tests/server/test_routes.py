@@ -35,6 +35,7 @@ OPERATIONS: dict[tuple[str, str], tuple[dict[str, Any], int, dict[str, Any] | No
     ("POST", "/api/images/{image_id}/sameness"): ({"json": QUESTION}, 200, {"json": QUESTION}),
     ("POST", "/api/images/{image_id}/layers"): ({"json": QUESTION}, 200, {"json": QUESTION}),
     ("POST", "/api/images/{image_id}/table"): ({"json": {"layer": "0"}}, 200, {"json": {"layer": "0"}}),
+    ("POST", "/api/images/{image_id}/reasons"): ({"json": {"layer": "0"}}, 200, {"json": {"layer": "0"}}),
     ("POST", "/api/images/{image_id}/archive"): ({"json": QUESTION}, 200, {"json": QUESTION}),
     ("POST", "/api/images/{image_id}/script"): ({"json": QUESTION}, 200, {"json": QUESTION}),
 }

@@ -18,7 +18,7 @@ from .limits import BodyLimit, HeadAsGet
 from .origin import Origin
 from .page import Page
 from .routes import api
-from .schemas import AttributionHeader, ErrorBody, LayersDescription, TableDescription
+from .schemas import AttributionHeader, ErrorBody, LayersDescription, ReasonsDescription, TableDescription
 from .security import Access, Guard, SecurityHeaders
 from .session import DEFAULT_MEMORY, Session
 
@@ -109,6 +109,7 @@ def _complete_schema(app: FastAPI) -> None:
         (AttributionHeader, "serialization"),
         (LayersDescription, "serialization"),
         (TableDescription, "serialization"),
+        (ReasonsDescription, "serialization"),
         (ErrorBody, "serialization"),
     ]
     _, found = models_json_schema(sent, ref_template=_COMPONENTS)

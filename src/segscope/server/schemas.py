@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 from ..methods.base import Family
+from ..reasons import MAX_CLUSTERS
 from ..segments import MAX_SUPERPIXELS
 
 __all__ = [
@@ -40,6 +41,8 @@ __all__ = [
     "PolygonRegion",
     "PredictedRegion",
     "PredictionSummary",
+    "ReasonsDescription",
+    "ReasonsRequest",
     "RegionBody",
     "Script",
     "SegmentRegion",
@@ -329,6 +332,31 @@ class TableDescription(_Sent):
     reason: str = Field(description="Why forward mode, which is faster, couldn't serve; empty where it did.")
 
 
+class ChannelDescription(_Sent):
+    """A channel that tells a group of reasons from the others."""
+
+    channel: int = Field(description="Counted from 0.")
+    more: float = Field(description="How much more of it there is in the group's reasons than in all others', 0..2.")
+
+
+class ReasonDescription(_Sent):
+    """A group of pixels with like reasons."""
+
+    share: float = Field(description="Share of the image's pixels.", ge=0, le=1)
+    classes: dict[str, float] = Field(description="Of which predicted classes its places are, the largest share first.")
+    channels: list[ChannelDescription] = Field(description="The largest first.")
+
+
+class ReasonsDescription(_Sent):
+    """``description.json`` in the answer: the groups of reasons, by their numbers in the map beside it."""
+
+    layer: str
+    groups: list[ReasonDescription]
+    outlier_share: float = Field(description="Share of the image's pixels whose reason is far from their segment's.")
+    way: Literal["forward", "backward"] = Field(description="By which mode of differentiation it was made.")
+    reason: str = Field(description="Why forward mode, which is faster, couldn't serve; empty where it did.")
+
+
 class Script(_Sent):
     """What makes a map again."""
 
@@ -479,6 +507,13 @@ class TableRequest(_Received):
 
     layer: StrictStr = Field(description="A layer's name, or input.", examples=["block5_conv3"])
     method: StrictStr = Field(default="grad-cam", description="One of the methods that are tabled.")
+
+
+class ReasonsRequest(_Received):
+    """Which layer's reasons, in how many groups."""
+
+    layer: StrictStr = Field(description="A layer's name, or input.", examples=["block5_conv3"])
+    clusters: Annotated[Whole, Field(ge=1, le=MAX_CLUSTERS)] = Field(default=6, description="How many groups at most.")
 
 
 def header_text(body: BaseModel) -> str:

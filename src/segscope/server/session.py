@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TypeVar
 
 from fastapi import Request
@@ -19,8 +19,9 @@ from .gallery import Gallery, GalleryImage
 from .kept import KeptBytes
 from .origin import Origin
 from .questions import explain, renew
+from .reasons import encode_reasons
 from .sameness import Sameness
-from .schemas import AttributionRequest, TableRequest
+from .schemas import AttributionRequest, ReasonsRequest, TableRequest
 from .statistics import Statistics
 from .summary import Summary, summarize
 from .tables import encode_table
@@ -186,12 +187,52 @@ class Session:
         key = (image.id, image.version, question.layer, question.method)
 
         def make(tell: Tell) -> bytes:
-            content = encode_table(self.prediction(image), question.layer, question.method, tell)
+            return encode_table(self.prediction(image), question.layer, question.method, tell)
+
+        return await self._kept_or_made(request, key, make, name)
+
+    async def reasons(
+        self, request: Request, image: GalleryImage, question: ReasonsRequest, *, name: str | None
+    ) -> bytes:
+        """Return the map of reasons, worked out now if it isn't kept.
+
+        Parameters
+        ----------
+        request, image, name
+            As for :meth:`table`.
+        question : ReasonsRequest
+            The layer and the number of groups.
+
+        Returns
+        -------
+        bytes
+            As :func:`encode_reasons` gives it.
+
+        Raises
+        ------
+        SegscopeError
+            As :func:`encode_reasons` and :meth:`Work.at_length` do.
+        """
+        key = (image.id, image.version, question.layer, question.clusters)
+
+        def make(tell: Tell) -> bytes:
+            return encode_reasons(self.prediction(image), question.layer, question.clusters, tell)
+
+        return await self._kept_or_made(request, key, make, name)
+
+    async def _kept_or_made(
+        self, request: Request, key: Hashable, make: Callable[[Tell], bytes], name: str | None
+    ) -> bytes:
+        kept = self.tables.find(key)
+        if kept is not None:
+            return kept
+
+        def make_and_keep(tell: Tell) -> bytes:
+            content = make(tell)
             self.tables.keep(key, content)
             return content
 
-        kept = self.tables.find(key)
-        return kept if kept is not None else await self.work.at_length(request, make, name=name)
+        return await self.work.at_length(request, make_and_keep, name=name)
 
     def summary(self, image: GalleryImage) -> Summary:
         """Return what a prediction says in numbers; kept longer than the prediction itself.

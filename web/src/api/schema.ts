@@ -208,6 +208,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/images/{image_id}/reasons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Which pixels got their label for like reasons?
+         * @description Return the map of reasons: pixels grouped by which channels of a layer speak for their label.
+         */
+        post: operations["post_reasons_api_images__image_id__reasons_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/images/{image_id}/sameness": {
         parameters: {
             query?: never;
@@ -524,6 +544,22 @@ export interface components {
             right: number;
             /** Top */
             top: number;
+        };
+        /**
+         * ChannelDescription
+         * @description A channel that tells a group of reasons from the others.
+         */
+        ChannelDescription: {
+            /**
+             * Channel
+             * @description Counted from 0.
+             */
+            channel: number;
+            /**
+             * More
+             * @description How much more of it there is in the group's reasons than in all others', 0..2.
+             */
+            more: number;
         };
         /**
          * ClassDescription
@@ -1022,6 +1058,73 @@ export interface components {
              * @description In forward order.
              */
             layers: components["schemas"]["LayerDescription"][];
+        };
+        /**
+         * ReasonDescription
+         * @description A group of pixels with like reasons.
+         */
+        ReasonDescription: {
+            /**
+             * Channels
+             * @description The largest first.
+             */
+            channels: components["schemas"]["ChannelDescription"][];
+            /**
+             * Classes
+             * @description Of which predicted classes its places are, the largest share first.
+             */
+            classes: {
+                [key: string]: number;
+            };
+            /**
+             * Share
+             * @description Share of the image's pixels.
+             */
+            share: number;
+        };
+        /**
+         * ReasonsDescription
+         * @description ``description.json`` in the answer: the groups of reasons, by their numbers in the map beside it.
+         */
+        ReasonsDescription: {
+            /** Groups */
+            groups: components["schemas"]["ReasonDescription"][];
+            /** Layer */
+            layer: string;
+            /**
+             * Outlier Share
+             * @description Share of the image's pixels whose reason is far from their segment's.
+             */
+            outlier_share: number;
+            /**
+             * Reason
+             * @description Why forward mode, which is faster, couldn't serve; empty where it did.
+             */
+            reason: string;
+            /**
+             * Way
+             * @description By which mode of differentiation it was made.
+             * @enum {string}
+             */
+            way: "forward" | "backward";
+        };
+        /**
+         * ReasonsRequest
+         * @description Which layer's reasons, in how many groups.
+         */
+        ReasonsRequest: {
+            /**
+             * Clusters
+             * @description How many groups at most.
+             * @default 6
+             */
+            clusters: number;
+            /**
+             * Layer
+             * @description A layer's name, or input.
+             * @example block5_conv3
+             */
+            layer: string;
         };
         /**
          * SamenessFinding
@@ -1732,6 +1835,54 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PredictionSummary"];
+                };
+            };
+            /** @description A fault of the request; the message says what to do. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A fault of the server. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    post_reasons_api_images__image_id__reasons_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A random name, 32 hexadecimal digits: /api/work tells by it how far an answer is that takes long. */
+                "X-Segscope-Work"?: string | null;
+            };
+            path: {
+                /** @description The image's opaque id. */
+                image_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonsRequest"];
+            };
+        };
+        responses: {
+            /** @description groups.npy: the number of each pixel's group, uint8, height×width of the image, the largest group first. outliers.npy: uint8, 1 where a pixel's reason is far from that of its segment. description.json: a ReasonsDescription. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-npz": string;
                 };
             };
             /** @description A fault of the request; the message says what to do. */

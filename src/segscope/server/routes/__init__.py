@@ -12,6 +12,7 @@ from . import (
     layers,
     model,
     predictions,
+    reasons,
     sameness,
     scripts,
     statistics,
@@ -34,6 +35,7 @@ _RESOURCES = (
     sameness,
     layers,
     tables,
+    reasons,
     archives,
     scripts,
 )
