@@ -31,5 +31,7 @@ export type Family = MethodSpec["family"];
 export type WorkProgress = Schemas["WorkProgress"];
 export type TableRequest = Required<Schemas["TableRequest"]>;
 export type TableDescription = Schemas["TableDescription"];
+export type ReasonsRequest = Required<Schemas["ReasonsRequest"]>;
+export type ReasonsDescription = Schemas["ReasonsDescription"];
 export type Script = Schemas["Script"];
 export type ErrorBody = Schemas["ErrorBody"];

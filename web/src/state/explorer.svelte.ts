@@ -9,6 +9,7 @@ import { outline } from "../geometry/outline";
 import { fits, includesKind, isFollowing, needsTruth, regionPixels, SUPERPIXELS, toWire, type FollowingKind, type Labels, type Region, type Scene, type Shape } from "../geometry/region";
 import { canonical, proposal, type ProposedKind } from "../geometry/propose";
 import { combine, type Operation } from "../geometry/strokes";
+import { encodeRuns } from "../geometry/runs";
 import type { Pixel, Size } from "../geometry/view";
 import type { Choice } from "./choice";
 import { Costs } from "./costs.svelte";
@@ -16,6 +17,7 @@ import { decodeChoice } from "./address";
 import { defaultClass, neighbour, ownParameters } from "./defaults";
 import { EMPTY_HISTORY, record, redo, undo, type History, type Move } from "./history";
 import { Latest } from "./latest.svelte";
+import { Reasons } from "./reasons.svelte";
 import { Resource } from "./resource.svelte";
 import { Tables } from "./tables.svelte";
 import { isPointTool, toolOf, type Tool } from "./tools";
@@ -42,6 +44,7 @@ export class Explorer {
   readonly attribution = new Resource<AttributionAnswer>();
   readonly live = new Latest<LiveAnswer>();
   readonly costs = new Costs();
+  readonly reasons = new Reasons(() => ({ image: this.image, layer: this.#stem?.layer ?? null, shown: this.choice.mask === "reasons" }));
   readonly tables = new Tables(() => ({ image: this.image, layer: this.#stem?.layer ?? null, method: this.method, score: this.choice.score, live: this.choice.live }));
 
   /** The images in the order in which the list shows them. */
@@ -191,6 +194,7 @@ export class Explorer {
       this.superpixels.load(image.id, (signal) => getSuperpixels(image.id, SUPERPIXELS, signal));
     });
     this.tables.start();
+    this.reasons.start();
     $effect(() => this.#probe());
     $effect(() => {
       // What came from a table says nothing about the method's cost.
@@ -318,6 +322,11 @@ export class Explorer {
     }
     this.#proposal = null;
     this.update({ region, tool });
+  }
+
+  /** Ask about pixels that were found, not drawn. */
+  selectPixels(pixels: Uint8Array): void {
+    if (this.size !== null && pixels.includes(1)) this.changeRegion({ kind: "mask", size: this.size, runs: encodeRuns(pixels) }, "brush");
   }
 
   clearRegion(): void {
