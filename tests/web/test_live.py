@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 import numpy as np
 import pytest
 
-from .conftest import Console, Site, wait_for_map
+from .conftest import Console, Site, photograph, wait_for_image, wait_for_map
 from .test_explorer import api, by_id, image_ids, plain_number, point, question, text
 from .test_regions import until
 
@@ -126,6 +126,28 @@ def test_table_says_where_there_is_none(page: Any, console: Console) -> None:
     wait_for_table(page, "unavailable")
     assert by_id(page, "table").is_disabled()
     assert "Grad-CAM" in by_id(page, "table").get_attribute("title")
+
+
+def test_large_table_is_answered_from_beside_the_page(busy_page: Any) -> None:
+    page = busy_page
+    image, _ = photograph(5, height=800, width=1000)
+    file = BytesIO()
+    image.save(file, "JPEG", quality=80)
+    upload = {"name": "large.jpg", "mimeType": "image/jpeg", "buffer": file.getvalue()}
+    by_id(page, "upload-file").set_input_files(upload)
+    wait_for_image(page, "large.jpg")
+    by_id(page, "layer").select_option("smooth")
+    wait_for_map(page)
+    with page.expect_worker():
+        by_id(page, "table").click()
+    wait_for_table(page)
+    before = text(page, "score-value")
+    requests = asked(page)
+    by_id(page, "tool-everywhere").click()
+    until(page, f"document.querySelector('[data-testid=score-value]').innerText !== {json.dumps(before)}")
+    wait_for_map(page)
+    assert "from its table" in text(page, "map-size")
+    assert requests == []
 
 
 def test_table_by_keyboard_alone(page: Any) -> None:

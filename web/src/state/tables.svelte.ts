@@ -51,11 +51,11 @@ export class Tables {
       const { key } = this;
       const { image, layer, method } = this.#asked();
       if (key === null || !this.#wants || image === null || layer === null || method === null) return this.resource.clear();
-      this.resource.keepOnly(key);
-      const timer = setTimeout(() => {
-        this.resource.load(key, async (signal, tell) => openTable(await getTable(image.id, { layer, method: method.name }, signal, tell)));
-      }, SETTLED);
-      return () => clearTimeout(timer);
+      this.resource.load(key, async (signal, tell) => {
+        await new Promise((resolve) => setTimeout(resolve, SETTLED));
+        // An aborted request is never sent.
+        return openTable(await getTable(image.id, { layer, method: method.name }, signal, tell));
+      });
     });
     $effect(() => {
       const table = this.resource.value;
