@@ -2,6 +2,7 @@
 
 import type { NpzFile } from "../api/npz";
 import type { TableDescription } from "../api/types";
+import { countPixels } from "../geometry/outline";
 import { packed, toImage, toLogits, type Axis, type Mix } from "./sampling";
 
 export interface Table {
@@ -80,11 +81,10 @@ export function linksOf({ image, content, offset, input, logits, map }: TableDes
   };
 }
 
-/** Add a row of weights to cells, mixed and weighted. */
-function addMixed(into: Float64Array, at: number, mix: Mix, place: number, factor: number): void {
-  const { starts, counts, weights, width } = mix;
-  const start = at + starts[place]!;
-  for (let i = 0; i < counts[place]!; i++) into[start + i]! += factor * weights[place * width + i]!;
+/** Add a place's weights to the cells that it is mixed of. */
+function addMixed(into: Float64Array, { starts, counts, weights, width }: Mix, place: number): void {
+  const start = starts[place]!;
+  for (let i = 0; i < counts[place]!; i++) into[start + i]! += weights[place * width + i]!;
 }
 
 /** How the mean logit over a region changes with each logit, row × column; null where the region is empty. */
@@ -93,13 +93,13 @@ export function logitShares(pixels: Uint8Array, links: Links, description: Table
   const [rows, columns] = description.logits;
   const shares = new Float64Array(rows * columns);
   const line = new Float64Array(columns);
-  for (let row = 0; row < height; row++) {
+  // Most regions are small, and finding the next pixel is fast.
+  for (let first = pixels.indexOf(1); first !== -1 && first < height * width; ) {
+    const row = Math.floor(first / width);
     const end = (row + 1) * width;
-    let pixel = pixels.indexOf(1, row * width);
-    if (pixel === -1) break;
-    if (pixel >= end) continue;
     line.fill(0);
-    for (; pixel < end; pixel++) if (pixels[pixel] === 1) addMixed(line, 0, links.columnsToLogits, pixel - row * width, 1);
+    for (let pixel = first; pixel < end; pixel++) if (pixels[pixel] === 1) addMixed(line, links.columnsToLogits, pixel - row * width);
+    first = pixels.indexOf(1, end);
     for (let column = 0; column < columns; column++) {
       if (line[column] !== 0) addColumn(shares, column, columns, links.rowsToLogits, row, line[column]!);
     }
@@ -176,11 +176,11 @@ export function answerOf(table: Table, links: Links, question: TableQuestion): T
   const shares = logitShares(question.pixels, links, table.description);
   if (shares === null) return null;
   const map = table.activation ? mapOfWeights(table, table.activation, shares, question) : mapOfContributions(table, shares, question);
-  if (map.every((value) => value === 0)) return null;
-  if (question.rectified) for (let i = 0; i < map.length; i++) map[i] = Math.max(0, map[i]!);
+  if (!map.some((value) => value !== 0)) return null;
+  if (question.rectified) for (let i = 0; i < map.length; i++) if (map[i]! < 0) map[i] = 0;
   let score = 0;
   for (const [sign, index] of signed(question)) {
     shares.forEach((share, place) => (score += sign * share * table.logits[index * shares.length + place]!));
   }
-  return { values: imageOf(map, links, table.description), score, count: question.pixels.reduce((count, pixel) => count + pixel, 0), size: table.description.map };
+  return { values: imageOf(map, links, table.description), score, count: countPixels(question.pixels), size: table.description.map };
 }
