@@ -30,9 +30,10 @@ _PRECISION = {torch.float32: 1e-3, torch.float64: 1e-3}
 _HALF_PRECISION = 5e-2
 # The very same steps give the very same numbers, up to the order of sums.
 _ROUNDING = 1e-5
-# How many directions go through the network at once: they share its own pass.
-_AT_ONCE = 32
-# And through its written-down steps, where there is nothing to share: the progress soon moves, and maps stay cached.
+# Writing a network's steps down takes about as long as so many passes more.
+_WORTHWHILE = 4
+# How many directions go through the written-down steps at once. They have nothing to share there: the progress soon
+# moves, and maps stay in the processor's cache.
 _WRITTEN_AT_ONCE = 8
 
 
@@ -216,12 +217,12 @@ def _forward(task: _Task, progress: Progress) -> Tensor:
     # Where a channel is zero everywhere, so is its direction, and what changes along it.
     alive = task.activation.flatten(1).any(1) if task.along == "activation" else torch.ones(len(task.activation)) > 0
     channels = alive.nonzero().flatten().to(task.activation.device)
-    batch = min(_AT_ONCE, rerun.forward_batch)
+    batch = rerun.forward_batch
 
     def along_each(directions: Tensor) -> Tensor:
         return rerun.derivatives(directions, task.function)
 
-    if len(channels) > batch:
+    if len(channels) > _WORTHWHILE * batch:
         with suppress(_NoForwardMode):
             written = _tried(rerun.linearized, task.function)
             _compare_ways(written, along_each, random_like(task.activation, seed=1)[None])

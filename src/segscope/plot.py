@@ -98,7 +98,7 @@ def plot_reasons(reasons: Reasons, *, mask: NDArray[np.uint8]) -> Figure:
     Figure
         Three pictures in a row.
     """
-    figure = Figure(figsize=(12, 4.8), layout="constrained")
+    figure = Figure(figsize=(14, 4.6), layout="constrained")
     mask_axes, component_axes, cluster_axes = figure.subplots(1, 3)
     mask_axes.imshow(mask)
     mask_axes.set_title("Predicted mask")
@@ -112,9 +112,7 @@ def plot_reasons(reasons: Reasons, *, mask: NDArray[np.uint8]) -> Figure:
         Patch(color=color / 255, label=_group_name(reasons, label))
         for label, color in enumerate(reasons.cluster_colors[:12])
     ]
-    cluster_axes.legend(
-        handles=patches, loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=2, fontsize=8, frameon=False
-    )
+    cluster_axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=8, frameon=False)
     for axes in (mask_axes, component_axes, cluster_axes):
         axes.set_xticks([])
         axes.set_yticks([])

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Rerun"]
 
+# Directions share the network's own pass. More of them, or larger maps, than these at once are no faster, and whoever
+# waits for the network or for the progress would wait longer.
+_MOST_DIRECTIONS = 32
+_WIDEST = 2**26
+
 
 class Rerun:
     """Logits as a function of what stands at one place of a network: its input, or a layer's output.
@@ -68,10 +73,11 @@ class Rerun:
 
     @property
     def forward_batch(self) -> int:
-        """How many directions :meth:`derivatives` can take at once within the model's memory."""
+        """How many directions :meth:`derivatives` takes at once with profit, within the model's memory."""
         sizes = self._output_bytes(shared=True)
         # Nothing is kept for a backward pass: some maps at the widest place, or those that wait to be joined later.
-        return max(1, self._model.memory // max(4 * max(sizes), sum(sizes) // 2))
+        fitting = self._model.memory // max(4 * max(sizes), sum(sizes) // 2)
+        return max(1, min(fitting, _MOST_DIRECTIONS, _WIDEST // max(sizes)))
 
     def _output_bytes(self, *, shared: bool) -> list[int]:
         """Return the bytes of the input and of what each layer puts out, from this one on where the rest is shared."""
