@@ -36,15 +36,15 @@ VIEWPORT = {"width": 1280, "height": 900}
 
 # Notes when which map was on the screen: that of the question, and those on the network's nodes.
 CLOCK = """
-window.clock = { event: 0, frames: [] };
-const note = (event) => { clock.event = event.timeStamp; };
-for (const kind of ["pointerdown", "keydown", "change"]) addEventListener(kind, note, true);
+window.clock = { event: 0, heard: 0, frames: [] };
+const note = (event) => { clock.event = event.timeStamp; clock.heard = performance.now(); };
+for (const kind of ["pointerdown", "pointermove", "keydown", "change"]) addEventListener(kind, note, true);
 
 function painted(frame) {
   requestAnimationFrame(() => {
     const channel = new MessageChannel();
     channel.port1.onmessage = () => {
-      clock.frames.push({ ...frame, at: performance.now(), event: clock.event });
+      clock.frames.push({ ...frame, at: performance.now() });
       channel.port1.close();
     };
     channel.port2.postMessage(null);
@@ -55,7 +55,7 @@ const last = {};
 function look(kind, key) {
   if (!key || key === last[kind]) return;
   last[kind] = key;
-  painted({ kind, key });
+  painted({ kind, key, event: clock.event, heard: clock.heard });
 }
 
 const attributeFilter = ["data-state", "data-key", "aria-setsize"];
@@ -91,7 +91,7 @@ def measure(options: argparse.Namespace, progress: Progress) -> list[Figure]:
         With their bars.
     """
     figures: list[Figure] = []
-    bar = progress.add_task("explorer", total=8)
+    bar = progress.add_task("explorer", total=9)
 
     def step(description: str) -> None:
         progress.update(bar, description=f"explorer: {description}")
@@ -112,6 +112,10 @@ def measure(options: argparse.Namespace, progress: Progress) -> list[Figure]:
             step("live mode")
             figures += _live(page, "grad-cam", "block5_conv3", 20, options.live_seconds)
             figures += _live(page, "hires-cam", "aggregation_conv", 30, options.live_seconds)
+            step("every pixel at once")
+            figures += _at_once(page, "grad-cam", "block5_conv3", options.live_seconds)
+            figures += _at_once(page, "grad-cam", "block1_conv2", options.live_seconds)
+            figures += _at_once(page, "hires-cam", "aggregation_conv", options.live_seconds)
             page.context.close()
         if options.images:
             step(f"a gallery of {options.images} images")
@@ -214,12 +218,48 @@ def _all_layers(page: Any, count: int) -> list[Figure]:
 
 
 def _live(page: Any, method: str, layer: str, rate: float, seconds: float) -> list[Figure]:
-    """Move the pointer over the picture without a rest, and count the maps that were painted."""
+    """Count the maps that are painted while each is a question to the server."""
     _choose(page, "method", method)
     _choose(page, "layer", layer)
     page.get_by_test_id("tool-pixel").click()
-    page.get_by_test_id("picture-importance").scroll_into_view_if_needed()
     page.get_by_test_id("live").click()
+    page.get_by_test_id("table-cancel").click()
+    frames, elapsed = _move(page, seconds)
+    page.get_by_test_id("live").click()
+    gaps = [after["at"] - frame["at"] for frame, after in itertools.pairwise(frames)]
+    note = f"{len(frames)} maps in {elapsed:.1f} s; p95 of the gaps {percentile(gaps, 0.95):.0f} ms"
+    return [Figure(f"live mode, {method} at {layer}", len(frames) / elapsed, "maps/s", at_least=rate, note=note)]
+
+
+def _at_once(page: Any, method: str, layer: str, seconds: float) -> list[Figure]:
+    """Build a layer's table, and measure how long after the pointer the maps are painted that the page makes of it."""
+    _choose(page, "method", method)
+    _choose(page, "layer", layer)
+    page.get_by_test_id("tool-pixel").click()
+    start = time.perf_counter()
+    page.get_by_test_id("table").click()
+    page.wait_for_selector('[data-testid="table-mode"][data-state="ready"]', timeout=600_000)
+    building = time.perf_counter() - start
+    page.get_by_test_id("live").click()
+    frames, elapsed = _move(page, seconds)
+    page.get_by_test_id("live").click()
+    page.get_by_test_id("table").click()
+    times = [frame["at"] - frame["event"] for frame in frames]
+    heard = [frame["at"] - frame["heard"] for frame in frames]
+    note = (
+        f"{len(frames)} maps in {elapsed:.1f} s; median {percentile(times, 0.5):.1f} ms; once the page has heard of "
+        f"the move, p95 {percentile(heard, 0.95):.1f} ms: before, the browser waits for its next frame"
+    )
+    name = f"{method} at {layer}, every pixel at once"
+    return [
+        Figure(f"{name}: building the table", building, "s", note="in the background, as another visitor would wait"),
+        Figure(f"{name}: pointer to pixels, p95", percentile(times, 0.95), "ms", at_most=16, note=note),
+    ]
+
+
+def _move(page: Any, seconds: float) -> tuple[list[Any], float]:
+    """Move the pointer over the picture without a rest; return the frames with a new map, and how long it took."""
+    page.get_by_test_id("picture-importance").scroll_into_view_if_needed()
     box = page.get_by_test_id("picture-input").bounding_box()
     centre = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     generator = random.Random(0)  # noqa: S311  # the same way in each run
@@ -234,11 +274,8 @@ def _live(page: Any, method: str, layer: str, rate: float, seconds: float) -> li
         time.sleep(1 / 120)
     elapsed = time.perf_counter() - start
     frames = [frame for frame in page.evaluate("clock.frames")[before:] if frame["kind"] == "map"]
-    gaps = [after["at"] - frame["at"] for frame, after in itertools.pairwise(frames)]
-    page.get_by_test_id("live").click()
     page.mouse.move(5, 5)
-    note = f"{len(frames)} maps in {elapsed:.1f} s; p95 of the gaps {percentile(gaps, 0.95):.0f} ms"
-    return [Figure(f"live mode, {method} at {layer}", len(frames) / elapsed, "maps/s", at_least=rate, note=note)]
+    return frames, elapsed
 
 
 def _large_gallery(browser: Any, count: int) -> list[Figure]:

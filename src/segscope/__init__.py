@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from .model import SegmentationModel
     from .prediction import Prediction
     from .preprocess import Preprocess
+    from .reasons import Reasons
     from .region import Region
     from .server.viewer import show
+    from .table import Table
     from .target import Target
 
 try:
@@ -48,8 +50,10 @@ _HOMES = {
     "Prediction": "prediction",
     "PredictionCache": "cache",
     "Preprocess": "preprocess",
+    "Reasons": "reasons",
     "Region": "region",
     "SegmentationModel": "model",
+    "Table": "table",
     "Target": "target",
     "show": "server.viewer",
 }
@@ -70,9 +74,11 @@ __all__ = [
     "PredictionCache",
     "PredictionClosed",
     "Preprocess",
+    "Reasons",
     "Region",
     "SegmentationModel",
     "SegscopeError",
+    "Table",
     "Target",
     "UnknownName",
     "UnsupportedNetwork",

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -80,7 +81,7 @@ class Attribution:
         parameters: Mapping[str, Any],
         values: Tensor,
         cost: Cost,
-        measures: Mapping[str, float],
+        measures: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self.target = target
         self.region_weights = region_weights

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from .attribution import Attribution, AttributionGrid
     from .prediction import Prediction
+    from .reasons import Reasons
 
-__all__ = ["outline", "plot_attribution", "plot_grid"]
+__all__ = ["outline", "plot_attribution", "plot_grid", "plot_reasons"]
 
 
 def plot_attribution(attribution: Attribution, prediction: Prediction, *, limit: float) -> Figure:
@@ -80,6 +81,48 @@ def plot_grid(grid: AttributionGrid) -> Figure:
                 axes.imshow(np.asarray(attribution.overlay()))
                 axes.set_title(f"{class_}\n{layer}\n≤ {attribution.limit:.3g}", fontsize=7)
     return figure
+
+
+def plot_reasons(reasons: Reasons, *, mask: NDArray[np.uint8]) -> Figure:
+    """Draw the predicted mask, the reasons' components over the image, and their groups with a legend.
+
+    Parameters
+    ----------
+    reasons : Reasons
+        The map.
+    mask : ndarray
+        uint8, H×W×3: the predicted mask in the classes' colours.
+
+    Returns
+    -------
+    Figure
+        Three pictures in a row.
+    """
+    figure = Figure(figsize=(14, 4.6), layout="constrained")
+    mask_axes, component_axes, cluster_axes = figure.subplots(1, 3)
+    mask_axes.imshow(mask)
+    mask_axes.set_title("Predicted mask")
+    component_axes.imshow(np.asarray(reasons.overlay()))
+    component_axes.set_title(f"Reasons at {reasons.layer}")
+    shares = ", ".join(f"{share:.0%}" for share in reasons.explained)
+    component_axes.set_xlabel(f"alike colours, alike reasons; variance: {shares}\noutlined: outliers", fontsize=9)
+    cluster_axes.imshow(np.asarray(reasons.overlay("clusters", outliers=False)))
+    cluster_axes.set_title("Groups of reasons")
+    patches = [
+        Patch(color=color / 255, label=_group_name(reasons, label))
+        for label, color in enumerate(reasons.cluster_colors[:12])
+    ]
+    cluster_axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=8, frameon=False)
+    for axes in (mask_axes, component_axes, cluster_axes):
+        axes.set_xticks([])
+        axes.set_yticks([])
+    return figure
+
+
+def _group_name(reasons: Reasons, label: int) -> str:
+    class_, share = next(iter(reasons.class_shares(label).items()))
+    channels = ", ".join(str(channel) for channel, _ in reasons.top_channels(label, 3))
+    return f"{share:.0%} {class_}; channels {channels or 'none'}"
 
 
 def outline(axes: Any, weights: NDArray[np.float32], *, color: str = "white") -> None:

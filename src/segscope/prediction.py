@@ -7,7 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from .attribution import Attribution, AttributionGrid, Cost, answers_of
 from .comparison import Comparison
+from .contributions import pointwise_contributions
 from .errors import CannotExplain, EmptyRegion, InvalidInput, PredictionClosed, UnknownName, UnsupportedNetwork
 from .geometry import Geometry, resize
 from .graph import data_flow
@@ -26,10 +27,12 @@ from .layers import INPUT, Capture, Layer, reaches, saved_bytes
 from .methods import Method, find_method
 from .outputs import Logits
 from .progress import Progress
+from .reasons import Reasons, Settings, make_reasons
 from .region import Region, Weights
 from .rerun import Rerun
 from .segments import superpixels
-from .target import Question, Score, Target
+from .table import Table, TableMethod, make_table
+from .target import Question, Score, Scored, Target, as_target
 from .variants import Methods, read_methods
 
 if TYPE_CHECKING:
@@ -238,7 +241,7 @@ class Prediction:
         PredictionClosed
             When the prediction was closed.
         """
-        target = _target(class_, region, against, score)
+        target = as_target(class_, region, against, score)
         chosen = find_method(method)
         name = layer if layer is not None else INPUT if chosen.at == "input" else self.default_layer
         found = self._ask(target, [name], chosen, parameters, Progress(progress))[name]
@@ -412,24 +415,70 @@ class Prediction:
         EmptyRegion
             When the region holds no pixel.
         """
-        index = self.model.class_index(target.class_)
-        against = None if target.against is None else self.model.class_index(target.against)
-        if against == index:
-            raise InvalidInput(
-                f"The class {self.model.classes[index]!r} is set against itself; choose another contrast class."
-            )
-        weights = (target.region or Region.predicted(index)).weights(self)
-        if not weights.any():
-            raise EmptyRegion(_nothing_there(target, self.model.classes[index]))
-        with torch.inference_mode(mode=False):
-            placed = self.geometry.to_input(torch.from_numpy(weights).to(self._logits.device))
-            question = Question.over(
-                placed, class_index=index, against_index=against, kind=target.score, temperature=self._temperature
-            )
-        return question, weights
+        return self.questions([target])[0]
+
+    def questions(self, targets: Iterable[Target]) -> list[tuple[Question, Weights]]:
+        """Put many targets into the network's own terms; a region that several of them share is worked out once.
+
+        Parameters
+        ----------
+        targets : iterable of Target
+            Classes, regions and contrasts.
+
+        Returns
+        -------
+        list of (Question, ndarray)
+            As :meth:`question` gives for each; those of the same region share one array.
+
+        Raises
+        ------
+        UnknownName, InvalidInput, EmptyRegion
+            As :meth:`question` does.
+        """
+        # By identity: equal regions may hold large arrays. Those that were asked about are kept alive meanwhile.
+        placed: dict[int, tuple[Region, Question, Weights]] = {}
+        found = []
+        for target in targets:
+            index, against = self._channels(target)
+            region = target.region or Region.predicted(index)
+            if target.region is None or id(region) not in placed:
+                placed[id(region)] = (region, *self._place(region, index))
+            _, question, weights = placed[id(region)]
+            contrast = () if against is None else ((against, 1.0),)
+            asked = replace(question, class_index=index, contrast=contrast, kind=target.score)
+            found.append((asked, weights))
+        return found
+
+    def activation(self, layer: str) -> Tensor:
+        """Return what a layer put out.
+
+        Parameters
+        ----------
+        layer : str
+            A layer's name, or ``"input"`` for the preprocessed image.
+
+        Returns
+        -------
+        Tensor
+            float32, C×h×w, on the network's device.
+
+        Raises
+        ------
+        CannotExplain
+            When the output isn't a map, or was overwritten.
+        UnknownName
+            When the layer doesn't exist.
+        PredictionClosed
+            When the prediction was closed.
+        """
+        with self._lock:
+            forward_pass = self._open_pass()
+            output = self._output(forward_pass, layer).detach()
+            captured = forward_pass.capture.get(layer)
+            return (captured.to_map(output, forward_pass.input_size) if captured else output)[0].float()
 
     def activations_and_gradients(
-        self, question: Question, layers: Sequence[str]
+        self, question: Scored, layers: Sequence[str]
     ) -> dict[str, tuple[Tensor, Tensor] | CannotExplain]:
         """Return each layer's output and the score's gradient by it, from one backward pass.
 
@@ -438,7 +487,7 @@ class Prediction:
         Parameters
         ----------
         question : Question
-            From :meth:`question`.
+            From :meth:`question`, or anything else with such a ``score``.
         layers : sequence of str
             Names of layers, or ``"input"``.
 
@@ -504,6 +553,109 @@ class Prediction:
         with self._lock:
             return self._open_pass()
 
+    def table(
+        self, layer: str, *, method: TableMethod = "grad-cam", progress: Callable[[float], None] | None = None
+    ) -> Table:
+        """Work out the weight of every channel of a layer for every logit, from which any question is answered at once.
+
+        Grad-CAM's weight of channel k for the logit of class c at p is the derivative of that logit along a constant
+        map in channel k. So one forward-mode pass a channel gives the weights for all classes and pixels, where a
+        backward pass gives them for one score.
+
+        Parameters
+        ----------
+        layer : str
+            A layer's name, or ``"input"``.
+        method : {"grad-cam", "xgrad-cam"}
+            Whose weights.
+        progress : callable, optional
+            Called with the share of the work that is done, 0..1; what it raises ends the work.
+
+        Returns
+        -------
+        Table
+            ``table.explain(…)`` equals ``prediction.explain(…, layer=layer, method=method)``. Where an operation of
+            the network has no forward mode the table is made of one backward pass a logit, and ``table.reason`` says
+            so.
+
+        Raises
+        ------
+        CannotExplain
+            When the layer has no map, the logits don't depend on it, or the table would be larger than the model's
+            memory.
+        UnknownName
+            When there is no such layer, or no table for the method.
+        PredictionClosed
+            When the prediction was closed.
+        """
+        self._open_pass()
+        return make_table(self, layer, method, Progress(progress))
+
+    def contributions(self, layer: str) -> Tensor:
+        """Return what each place of a layer contributes to each class's logit there, where logits depend on it so.
+
+        Before a 1×1 classifier a logit depends on its own place alone. There the HiResCAM map of any score is
+        Σ g[c] · contributions[c], without rectifier, with g the derivative of the score by the logits: no backward pass
+        is needed any more.
+
+        Parameters
+        ----------
+        layer : str
+            A layer's name.
+
+        Returns
+        -------
+        Tensor
+            float32, K×h×w, in logits: for each class and place, the sum over channels of activation times the logit's
+            derivative. Positive where the place speaks for the class.
+
+        Raises
+        ------
+        CannotExplain
+            When a logit depends on other places of the layer than its own, as measured with random weights, or the
+            layer has another resolution than the logits.
+        UnknownName
+            When the layer doesn't exist.
+        PredictionClosed
+            When the prediction was closed.
+        """
+        return pointwise_contributions(self, layer)
+
+    def reasons(
+        self, layer: str, *, clusters: int = 6, seed: int = 0, progress: Callable[[float], None] | None = None
+    ) -> Reasons:
+        """Tell pixels apart by *why* they got their label: by which channels of a layer speak for it.
+
+        Parameters
+        ----------
+        layer : str
+            A layer's name.
+        clusters : int
+            Into how many groups of like reasons pixels are divided, 1..32.
+        seed : int
+            Start of the random numbers of the division.
+        progress : callable, optional
+            Called with the share of the work that is done, 0..1; what it raises ends the work.
+
+        Returns
+        -------
+        Reasons
+            Components to colour by, groups, and outliers within each segment of the predicted mask.
+
+        Raises
+        ------
+        InvalidInput
+            When the number of groups is out of range.
+        CannotExplain
+            When the layer has no map, the logits don't depend on it, or its vectors would be larger than the model's
+            memory.
+        UnknownName
+            When the layer doesn't exist.
+        PredictionClosed
+            When the prediction was closed.
+        """
+        return make_reasons(self, layer, Settings(clusters, seed), Progress(progress))
+
     def superpixels(self, count: int = 200) -> NDArray[np.int32]:
         """Return which patch of similar colour each pixel of the image belongs to; the two counts used last are kept.
 
@@ -547,6 +699,28 @@ class Prediction:
         """Close the prediction."""
         self.close()
 
+    def _channels(self, target: Target) -> tuple[int, int | None]:
+        """Return the channels of a target's class and contrast class."""
+        index = self.model.class_index(target.class_)
+        against = None if target.against is None else self.model.class_index(target.against)
+        if against == index:
+            raise InvalidInput(
+                f"The class {self.model.classes[index]!r} is set against itself; choose another contrast class."
+            )
+        return index, against
+
+    def _place(self, region: Region, index: int) -> tuple[Question, Weights]:
+        """Return a question over a region's pixels of the network's input, and the region's weights in the image."""
+        weights = region.weights(self)
+        if not weights.any():
+            raise EmptyRegion(_nothing_there(region, index, self.model.classes))
+        with torch.inference_mode(mode=False):
+            placed = self.geometry.to_input(torch.from_numpy(weights).to(self._logits.device))
+            question = Question.over(
+                placed, class_index=index, against_index=None, kind="logit", temperature=self._temperature
+            )
+        return question, weights
+
     def _ask(
         self, target: Target, layers: list[str], method: Method, given: Mapping[str, Any], progress: Progress
     ) -> dict[str, Attribution | CannotExplain]:
@@ -580,9 +754,7 @@ class Prediction:
             raise UnknownName("layer", name, dict.fromkeys((*self.layers, INPUT, *forward_pass.capture.names())))
         return forward_pass.capture[name].output
 
-    def _backward(
-        self, forward_pass: ForwardPass, question: Question, outputs: list[Tensor]
-    ) -> Sequence[Tensor | None]:
+    def _backward(self, forward_pass: ForwardPass, question: Scored, outputs: list[Tensor]) -> Sequence[Tensor | None]:
         if not outputs:
             return []
         with torch.inference_mode(mode=False), torch.enable_grad():
@@ -638,14 +810,6 @@ def _size(layer: Layer) -> tuple[str, int, int, int]:
     return layer.type, layer.channels, layer.height, layer.width
 
 
-def _target(class_: str | int | Target, region: Region | None, against: str | int | None, score: Score) -> Target:
-    if not isinstance(class_, Target):
-        return Target(class_, region, against=against, score=score)
-    if region is not None or against is not None or score != "logit":
-        raise InvalidInput("A Target was given together with region, against or score; say them in the Target alone.")
-    return class_
-
-
 def _one_or_several(class_: str | int | None, classes: Iterable[str | int] | None) -> list[str | int]:
     if (class_ is None) == (classes is None):
         raise InvalidInput(
@@ -660,9 +824,10 @@ def _one_or_several(class_: str | int | None, classes: Iterable[str | int] | Non
     return several
 
 
-def _nothing_there(target: Target, class_: str) -> str:
-    if target.region is None:
+def _nothing_there(region: Region, index: int, classes: Sequence[str]) -> str:
+    if region == Region.predicted(index):
         return (
-            f"No pixel of the image is predicted as {class_!r}; give another region, for instance Region.everywhere()."
+            f"No pixel of the image is predicted as {classes[index]!r}; give another region, for instance "
+            "Region.everywhere()."
         )
     return "The region holds no pixel of the image, so there is nothing to explain; choose another region."

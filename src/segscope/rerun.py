@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .errors import CannotExplain
 from .layers import Captured, exchanged, first_tensor
@@ -18,6 +21,11 @@ if TYPE_CHECKING:
     from .prediction import ForwardPass
 
 __all__ = ["Rerun"]
+
+# Directions share the network's own pass. More of them, or larger maps, than these at once are no faster, and whoever
+# waits for the network or for the progress would wait longer.
+_MOST_DIRECTIONS = 32
+_WIDEST = 2**26
 
 
 class Rerun:
@@ -61,11 +69,23 @@ class Rerun:
     @cached_property
     def bytes_each(self) -> int:
         """About the bytes that one map takes on its way to the logits and back."""
+        return 3 * sum(self._output_bytes(shared=self._way == "shared"))
+
+    @property
+    def forward_batch(self) -> int:
+        """How many directions :meth:`derivatives` takes at once with profit, within the model's memory."""
+        sizes = self._output_bytes(shared=True)
+        # Nothing is kept for a backward pass: some maps at the widest place, or those that wait to be joined later.
+        fitting = self._model.memory // max(4 * max(sizes), sum(sizes) // 2)
+        return max(1, min(fitting, _MOST_DIRECTIONS, _WIDEST // max(sizes)))
+
+    def _output_bytes(self, *, shared: bool) -> list[int]:
+        """Return the bytes of the input and of what each layer puts out, from this one on where the rest is shared."""
         outputs = self._pass.capture.outputs
         names = list(outputs)
-        start = names.index(self._captured.name) if self._captured and self._way == "shared" else 0
+        start = names.index(self._captured.name) if self._captured and shared else 0
         kept = [outputs[name].output for name in names[start:]]
-        return 3 * sum(tensor.numel() * tensor.element_size() for tensor in (*kept, self._pass.input))
+        return [tensor.numel() * tensor.element_size() for tensor in (*kept, self._pass.input)]
 
     def logits(self, maps: Tensor) -> Tensor:
         """Return the logits that the network gives with these maps at the place, differentiably.
@@ -82,17 +102,98 @@ class Rerun:
         """
         return self._run(maps, self._way or "alone")
 
+    def derivatives(self, directions: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return how a function of the logits changes along each of some directions, by forward mode, in one run.
+
+        What comes before the layer is run for one image only, and so is all that doesn't depend on the direction.
+
+        Parameters
+        ----------
+        directions : Tensor
+            float, B×C×h×w: changes of the kept values.
+        function : callable
+            Takes logits 1×K×h'×w', float32, and returns a tensor; of PyTorch's differentiable operations only.
+
+        Returns
+        -------
+        Tensor
+            B×…: the directional derivatives of what the function returns, at the kept values.
+
+        Raises
+        ------
+        RuntimeError, NotImplementedError
+            As PyTorch raises them, where an operation of the network has no forward mode or can't be batched.
+        """
+        changed = self._changed(function)
+
+        def along(direction: Tensor) -> Tensor:
+            result: Tensor = torch.func.jvp(changed, (self.values,), (direction,))[1]
+            return result
+
+        _warm_up()
+        # Modes and the parameters' requires_grad can't be set inside of a transformed function, so they are before.
+        with self._model.at_rest(), torch.inference_mode(mode=False), torch.no_grad(), _plain_attention():
+            result: Tensor = torch.func.vmap(along)(directions)
+            return result
+
+    def linearized(self, function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """Return what :meth:`derivatives` does as a function of the directions, which works without the network.
+
+        The network is run twice and its steps are written down; from then on only what depends on the direction is
+        worked out. Networks that write over their maps may be written down wrongly: check what comes out.
+
+        Parameters
+        ----------
+        function : callable
+            As in :meth:`derivatives`.
+
+        Returns
+        -------
+        callable
+            Takes directions B×C×h×w.
+
+        Raises
+        ------
+        RuntimeError, NotImplementedError
+            As PyTorch raises them, where a step can't be written down.
+        """
+        _warm_up()
+        with (
+            self._model.at_rest(),
+            torch.inference_mode(mode=False),
+            torch.no_grad(),
+            _plain_attention(),
+            warnings.catch_warnings(),
+        ):
+            # PyTorch warns of how it keeps constants in the graph that it writes.
+            warnings.simplefilter("ignore", UserWarning)
+            _, along = torch.func.linearize(self._changed(function), self.values)
+
+        def derivatives(directions: Tensor) -> Tensor:
+            with torch.inference_mode(mode=False), torch.no_grad():
+                result: Tensor = torch.func.vmap(along)(directions)
+                return result
+
+        return derivatives
+
+    def _changed(self, function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        return lambda values: function(self._once(values[None], "shared"))
+
     def _run(self, maps: Tensor, way: str) -> Tensor:
         if way == "alone" and len(maps) > 1:
             return torch.cat([self._run(single[None], way) for single in maps])
+        with self._model.at_rest(), torch.inference_mode(mode=False):
+            return self._once(maps, way)
+
+    def _once(self, maps: Tensor, way: str) -> Tensor:
+        """Run the network, which is at rest already."""
         image = self._pass.input.detach()
         reading = self._pass.output.reading
-        with self._model.at_rest(), torch.inference_mode(mode=False):
-            if self._captured is None:
-                return self._model.logits(maps.to(image.dtype), reading)
-            with self.replacing(self._captured.from_map(maps, self._pass.input_size)):
-                inputs = image if way == "shared" else image.expand(len(maps), -1, -1, -1)
-                return self._model.logits(inputs, reading)
+        if self._captured is None:
+            return self._model.logits(maps.to(image.dtype), reading)
+        with self.replacing(self._captured.from_map(maps, self._pass.input_size)):
+            inputs = image if way == "shared" else image.expand(len(maps), -1, -1, -1)
+            return self._model.logits(inputs, reading)
 
     @contextmanager
     def replacing(self, output: Tensor) -> Iterator[None]:
@@ -154,3 +255,23 @@ class Rerun:
     def _to_map(self, output: Tensor) -> Tensor:
         found = self._captured.to_map(output, self._pass.input_size) if self._captured else output
         return found[0].float()
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Let attention be worked out step by step: its fused forms have no forward mode."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+@functools.cache
+def _warm_up() -> None:
+    """Use forward mode once: PyTorch then loads formulas, and warns of its own use of what it deprecates."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.func.jvp(torch.sin, (torch.zeros(1),), (torch.ones(1),))

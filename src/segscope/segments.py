@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .errors import InvalidRegion, shown
 
-__all__ = ["MAX_SUPERPIXELS", "check_count", "component", "superpixels"]
+__all__ = ["MAX_SUPERPIXELS", "check_count", "component", "components", "superpixels"]
 
 MAX_SUPERPIXELS = 5000
 """The most superpixels that an image can be divided into."""
@@ -37,6 +37,25 @@ def component(mask: NDArray[np.int32], row: int, column: int) -> NDArray[np.bool
 
     labels = label(mask == mask[row, column], connectivity=2)
     return np.asarray(labels == labels[row, column])
+
+
+def components(mask: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return which connected part of its class each pixel belongs to, corners included.
+
+    Parameters
+    ----------
+    mask : ndarray
+        int32, H×W: class indices.
+
+    Returns
+    -------
+    ndarray
+        int32, H×W: the number of each pixel's part, from 0 without gaps, in reading order.
+    """
+    from skimage.measure import label
+
+    # No class has the index -1: every pixel belongs to a part.
+    return np.asarray(label(mask, connectivity=2, background=-1) - 1, dtype=np.int32)
 
 
 def superpixels(image: NDArray[np.uint8], count: int) -> NDArray[np.int32]:

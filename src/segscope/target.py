@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from .errors import EmptyRegion, InvalidInput, UnknownName
 from .geometry import resize
 from .region import Region
 
-__all__ = ["SCORES", "Question", "Score", "Target"]
+__all__ = ["SCORES", "Question", "Score", "Scored", "Target", "as_target"]
 
 Score: TypeAlias = Literal["logit", "probability"]
 SCORES: tuple[Score, ...] = ("logit", "probability")
@@ -60,6 +60,41 @@ class Target:
                 f"The region is a {type(self.region).__name__}; expected a segscope.Region, for instance "
                 "Region.mask(array)."
             )
+
+
+class Scored(Protocol):
+    """Whatever makes one number of the logits, which can be asked for its gradient."""
+
+    def score(self, logits: Tensor) -> Tensor:
+        """Return the number for each image: B numbers for logits B×K×h×w."""
+        ...
+
+
+def as_target(class_: str | int | Target, region: Region | None, against: str | int | None, score: Score) -> Target:
+    """Return the target that a call describes, in parts or whole.
+
+    Parameters
+    ----------
+    class_ : str, int or Target
+        A class, or a whole target in place of the others.
+    region, against, score
+        As in :class:`Target`.
+
+    Returns
+    -------
+    Target
+        The target.
+
+    Raises
+    ------
+    InvalidInput
+        When a whole target came together with parts.
+    """
+    if not isinstance(class_, Target):
+        return Target(class_, region, against=against, score=score)
+    if region is not None or against is not None or score != "logit":
+        raise InvalidInput("A Target was given together with region, against or score; say them in the Target alone.")
+    return class_
 
 
 @dataclass(frozen=True)

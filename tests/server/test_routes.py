@@ -34,6 +34,8 @@ OPERATIONS: dict[tuple[str, str], tuple[dict[str, Any], int, dict[str, Any] | No
     ("GET", "/api/work/{work_name}"): ({}, 200, None),
     ("POST", "/api/images/{image_id}/sameness"): ({"json": QUESTION}, 200, {"json": QUESTION}),
     ("POST", "/api/images/{image_id}/layers"): ({"json": QUESTION}, 200, {"json": QUESTION}),
+    ("POST", "/api/images/{image_id}/table"): ({"json": {"layer": "0"}}, 200, {"json": {"layer": "0"}}),
+    ("POST", "/api/images/{image_id}/reasons"): ({"json": {"layer": "0"}}, 200, {"json": {"layer": "0"}}),
     ("POST", "/api/images/{image_id}/archive"): ({"json": QUESTION}, 200, {"json": QUESTION}),
     ("POST", "/api/images/{image_id}/script"): ({"json": QUESTION}, 200, {"json": QUESTION}),
 }

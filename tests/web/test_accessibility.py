@@ -65,6 +65,15 @@ def fill(name: str, value: str) -> Step:
     return lambda page: page.get_by_test_id(name).fill(value)
 
 
+def table(state: str) -> Step:
+    return lambda page: page.wait_for_selector(f'[data-testid="table-mode"][data-state="{state}"]')
+
+
+def hold(pattern: str) -> Step:
+    """Return the step after which nothing at these addresses is answered."""
+    return lambda page: page.route(pattern, lambda route: None)
+
+
 def resize(width: int, height: int) -> Step:
     return lambda page: page.set_viewport_size({"width": width, "height": height})
 
@@ -109,6 +118,20 @@ STATES: list[tuple[str, list[Step]]] = [
     ("choice of methods", [click("compare-methods"), see_methods, click("methods-rows")]),
     ("no method fits", [click("compare-methods"), fill("methods-find", "nothing"), wait_for("methods-none")]),
     ("narrow window with methods", [resize(700, 900), click("compare-methods"), see_methods]),
+    ("every pixel at once", [choose("layer", "smooth"), click("table"), table("ready")]),
+    (
+        "no table at this layer",
+        [choose("method", "hires-cam"), choose("layer", "input"), click("table"), table("refused")],
+    ),
+    ("no table by this method", [choose("method", "saliency"), table("unavailable")]),
+    ("a table under way", [hold("**/table"), click("table"), table("building"), wait_for("table-cancel")]),
+    ("reasons", [choose("layer", "smooth"), click("mask-reasons"), wait_for("reason-0")]),
+    (
+        "focus on a reason",
+        [click("mask-reasons"), wait_for("reason-0"), lambda page: page.get_by_test_id("reason-0").focus()],
+    ),
+    ("reasons under way", [hold("**/reasons"), click("mask-reasons"), wait_for("reasons-cancel")]),
+    ("no reasons", [fail("**/reasons"), click("mask-reasons"), wait_for("reasons-retry")]),
     ("narrow window", [resize(700, 900), see_network]),
     ("narrow window with help", [resize(700, 900), press("?"), wait_for("help")]),
     ("no map", [fail("**/attribution"), wait_for("importance-error")]),
@@ -125,7 +148,7 @@ def test_no_serious_violation(
 ) -> None:
     if not AXE.is_file():
         pytest.skip("axe-core isn't installed; run npm ci in web/")
-    console.expected.append("500")
+    console.expected += ["500", "422"]
     page = new_page(color_scheme=scheme)
     page.goto(site.address)
     wait_for_map(page)

@@ -247,8 +247,8 @@ def test_live_map_belongs_to_where_the_pointer_is(page: Any, site: Site) -> None
     assert question(page) == chosen
 
 
-def test_live_asks_one_thing_at_a_time(page: Any) -> None:
-    """However fast the pointer moves, the next question waits for the answer to the last."""
+def test_live_asks_two_things_at_a_time_at_most(page: Any) -> None:
+    """However fast the pointer moves, one question is answered while the answer before it is drawn."""
     page.evaluate(
         """() => {
             const ask = window.fetch;
@@ -266,7 +266,7 @@ def test_live_asks_one_thing_at_a_time(page: Any) -> None:
         page.mouse.move(*point(page, "mask", 20 + step, 30 + 2 * step))
     wait_for_map(page, "live")
     until(page, "window.busy === 0")
-    assert page.evaluate("window.most") == 1
+    assert page.evaluate("window.most") <= 2
     assert page.evaluate("window.asked") > 1
 
 

@@ -18,7 +18,7 @@ from .limits import BodyLimit, HeadAsGet
 from .origin import Origin
 from .page import Page
 from .routes import api
-from .schemas import AttributionHeader, ErrorBody, LayersDescription
+from .schemas import AttributionHeader, ErrorBody, LayersDescription, ReasonsDescription, TableDescription
 from .security import Access, Guard, SecurityHeaders
 from .session import DEFAULT_MEMORY, Session
 
@@ -108,6 +108,8 @@ def _complete_schema(app: FastAPI) -> None:
     sent: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         (AttributionHeader, "serialization"),
         (LayersDescription, "serialization"),
+        (TableDescription, "serialization"),
+        (ReasonsDescription, "serialization"),
         (ErrorBody, "serialization"),
     ]
     _, found = models_json_schema(sent, ref_template=_COMPONENTS)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 from ..methods.base import Family
+from ..reasons import MAX_CLUSTERS
 from ..segments import MAX_SUPERPIXELS
 
 __all__ = [
@@ -40,12 +41,16 @@ __all__ = [
     "PolygonRegion",
     "PredictedRegion",
     "PredictionSummary",
+    "ReasonsDescription",
+    "ReasonsRequest",
     "RegionBody",
     "Script",
     "SegmentRegion",
     "StatisticsOverview",
     "StatisticsPause",
     "SuperpixelRegion",
+    "TableDescription",
+    "TableRequest",
     "TrueRegion",
     "WorkProgress",
     "header_text",
@@ -123,6 +128,7 @@ class MethodDescription(_Sent):
     quick: bool = Field(
         description="Whether one backward pass is enough; others run the network many times and may take minutes."
     )
+    tabled: bool = Field(description="Whether there are tables that answer every question of this method at a layer.")
     parameters: tuple[ParameterDescription, ...]
 
 
@@ -311,6 +317,49 @@ class LayersDescription(_Sent):
     layers: list[LayerMap] = Field(description="In forward order, one for each map.")
 
 
+class TableDescription(_Sent):
+    """``description.json`` in the answer: what a table is of, and how images, logits and maps lie on each other."""
+
+    layer: str
+    method: str
+    kind: Literal["weights", "contributions"] = Field(
+        description="Whether the values are weights of the layer's channels, or the maps' own numbers."
+    )
+    image: tuple[int, int] = Field(description="Height and width of the image in pixels.")
+    content: tuple[int, int] = Field(description="Height and width of the image resized, in the network's input.")
+    offset: tuple[int, int] = Field(description="Row and column of the input at which it starts.")
+    input: tuple[int, int] = Field(description="Height and width of the network's input, padding included.")
+    logits: tuple[int, int] = Field(description="Height and width of the logits.")
+    map: tuple[int, int] = Field(description="Height and width of the layer's maps.")
+    way: Literal["forward", "backward"] = Field(description="By which mode of differentiation it was made.")
+    reason: str = Field(description="Why forward mode, which is faster, couldn't serve; empty where it did.")
+
+
+class ChannelDescription(_Sent):
+    """A channel that tells a group of reasons from the others."""
+
+    channel: int = Field(description="Counted from 0.")
+    more: float = Field(description="How much more of it there is in the group's reasons than in all others', 0..2.")
+
+
+class ReasonDescription(_Sent):
+    """A group of pixels with like reasons."""
+
+    share: float = Field(description="Share of the image's pixels.", ge=0, le=1)
+    classes: dict[str, float] = Field(description="Of which predicted classes its places are, the largest share first.")
+    channels: list[ChannelDescription] = Field(description="The largest first.")
+
+
+class ReasonsDescription(_Sent):
+    """``description.json`` in the answer: the groups of reasons, by their numbers in the map beside it."""
+
+    layer: str
+    groups: list[ReasonDescription]
+    outlier_share: float = Field(description="Share of the image's pixels whose reason is far from their segment's.")
+    way: Literal["forward", "backward"] = Field(description="By which mode of differentiation it was made.")
+    reason: str = Field(description="Why forward mode, which is faster, couldn't serve; empty where it did.")
+
+
 class Script(_Sent):
     """What makes a map again."""
 
@@ -454,6 +503,20 @@ class LayersRequest(_Question):
     size: Annotated[Whole, Field(ge=16, le=128)] = Field(
         default=64, description="The longest side of each map in pixels; its proportions are those of the image."
     )
+
+
+class TableRequest(_Received):
+    """Which layer's table."""
+
+    layer: StrictStr = Field(description="A layer's name, or input.", examples=["block5_conv3"])
+    method: StrictStr = Field(default="grad-cam", description="One of the methods that are tabled.")
+
+
+class ReasonsRequest(_Received):
+    """Which layer's reasons, in how many groups."""
+
+    layer: StrictStr = Field(description="A layer's name, or input.", examples=["block5_conv3"])
+    clusters: Annotated[Whole, Field(ge=1, le=MAX_CLUSTERS)] = Field(default=6, description="How many groups at most.")
 
 
 def header_text(body: BaseModel) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TypeVar
 
 from fastapi import Request
@@ -17,22 +17,27 @@ from ..model import SegmentationModel
 from ..prediction import Prediction
 from .answers import Answer, Answers, key_of
 from .gallery import Gallery, GalleryImage
+from .kept import KeptBytes
 from .origin import Origin
 from .questions import explain, renew
+from .reasons import encode_reasons
 from .sameness import Sameness
-from .schemas import AttributionRequest
+from .schemas import AttributionRequest, ReasonsRequest, TableRequest
 from .statistics import Statistics
 from .summary import Summary, summarize
+from .tables import encode_table
 from .work import LONG_AT_ONCE, Tell, Work
 
 __all__ = ["DEFAULT_MEMORY", "Session"]
 
 DEFAULT_MEMORY = 2 * 2**30
-"""Bytes that predictions, answers and what is being computed may take together."""
+"""Bytes that predictions, answers, tables and what is being computed may take together."""
 
-# A quarter of it is for the batches of long work, a small part for its answers; predictions have the rest.
+# A quarter of it is for the batches of long work, smaller parts for its answers and for tables; predictions have the
+# rest.
 _BATCHES = 1 / 4
 _ANSWERS = 1 / 32
+_TABLES = 1 / 8
 
 _KEPT_SUMMARIES = 100_000
 
@@ -51,8 +56,8 @@ class Session:
     gallery : Gallery
         The images.
     memory : int
-        Bytes that kept predictions, kept answers and batches of passes may take together. The batches' part bounds how
-        many passes a method runs at once, but it is always one at least.
+        Bytes that kept predictions, answers and tables, and batches of passes may take together. The batches' part
+        bounds how many passes a method runs at once, but it is always one at least.
     origin : Origin, optional
         Where model and images come from; they came as objects otherwise.
 
@@ -65,9 +70,10 @@ class Session:
     def __init__(
         self, model: SegmentationModel, gallery: Gallery, *, memory: int = DEFAULT_MEMORY, origin: Origin | None = None
     ) -> None:
-        batches, answers = (max(0, int(memory * part)) for part in (_BATCHES, _ANSWERS))
-        self.predictions = PredictionCache(memory - batches - answers)
+        batches, answers, tables = (max(0, int(memory * part)) for part in (_BATCHES, _ANSWERS, _TABLES))
+        self.predictions = PredictionCache(memory - batches - answers - tables)
         self.answers = Answers(answers)
+        self.tables = KeptBytes(tables)
         # A copy, which shares the network: the model that came is its owner's.
         self.model = copy.copy(model)
         self.model.memory = min(model.memory, batches // LONG_AT_ONCE)
@@ -156,6 +162,80 @@ class Session:
         attribution.cost = Cost(max(0.0, seconds), attribution.cost.passes)
         self.answers.keep(key, Answer(attribution.layer, attribution.map, attribution.cost, attribution.measures))
         return attribution
+
+    async def table(self, request: Request, image: GalleryImage, question: TableRequest, *, name: str | None) -> bytes:
+        """Return what answers every question at a layer, worked out now if it isn't kept.
+
+        Parameters
+        ----------
+        request : Request
+            Whose answer it is.
+        image : GalleryImage
+            The image.
+        question : TableRequest
+            The layer and the method.
+        name : str, optional
+            Under which the visitor asks how far it is.
+
+        Returns
+        -------
+        bytes
+            As :func:`encode_table` gives it.
+
+        Raises
+        ------
+        SegscopeError
+            As :func:`encode_table` and :meth:`Work.at_length` do.
+        """
+        key = (image.id, image.version, question.layer, question.method)
+
+        def make(tell: Tell) -> bytes:
+            return encode_table(self.prediction(image), question.layer, question.method, tell)
+
+        return await self._kept_or_made(request, key, make, name)
+
+    async def reasons(
+        self, request: Request, image: GalleryImage, question: ReasonsRequest, *, name: str | None
+    ) -> bytes:
+        """Return the map of reasons, worked out now if it isn't kept.
+
+        Parameters
+        ----------
+        request, image, name
+            As for :meth:`table`.
+        question : ReasonsRequest
+            The layer and the number of groups.
+
+        Returns
+        -------
+        bytes
+            As :func:`encode_reasons` gives it.
+
+        Raises
+        ------
+        SegscopeError
+            As :func:`encode_reasons` and :meth:`Work.at_length` do.
+        """
+        key = (image.id, image.version, question.layer, question.clusters)
+
+        def make(tell: Tell) -> bytes:
+            return encode_reasons(self.prediction(image), question.layer, question.clusters, tell)
+
+        return await self._kept_or_made(request, key, make, name)
+
+    async def _kept_or_made(
+        self, request: Request, key: Hashable, make: Callable[[Tell], bytes], name: str | None
+    ) -> bytes:
+        kept = self.tables.find(key)
+        if kept is not None:
+            return kept
+
+        def make_and_keep(tell: Tell) -> bytes:
+            content = make(tell)
+            self.tables.keep(key, content)
+            return content
+
+        return await self.work.at_length(request, make_and_keep, name=name)
 
     def summary(self, image: GalleryImage) -> Summary:
         """Return what a prediction says in numbers; kept longer than the prediction itself.

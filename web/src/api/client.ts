@@ -14,9 +14,12 @@ import type {
   Model,
   NetworkGraph,
   Prediction,
+  ReasonsDescription,
+  ReasonsRequest,
   SamenessFinding,
   Script,
   Statistics,
+  TableRequest,
   WorkProgress,
 } from "./types";
 
@@ -138,7 +141,7 @@ export interface AttributionAnswer {
   values: NpyArray;
 }
 
-function postJson(address: string, body: AttributionRequest | LayersRequest, signal: AbortSignal, work: string | null = null): Promise<Response> {
+function postJson(address: string, body: AttributionRequest | LayersRequest | ReasonsRequest | TableRequest, signal: AbortSignal, work: string | null = null): Promise<Response> {
   const headers = { "Content-Type": "application/json", ...(work !== null && { "X-Segscope-Work": work }) };
   return request(address, { method: "POST", headers, body: JSON.stringify(body), signal });
 }
@@ -178,6 +181,28 @@ export function fileAddress(id: string): string {
 export async function getSameness(id: string, body: AttributionRequest, signal: AbortSignal): Promise<SamenessFinding> {
   const response = await postJson(imageAddress(id, "sameness"), body, signal);
   return (await response.json()) as SamenessFinding;
+}
+
+/** All that answers every question at a layer, as an NPZ file; `tell` hears how far it is. */
+export async function getTable(id: string, body: TableRequest, signal: AbortSignal, tell: Tell): Promise<ArrayBuffer> {
+  const response = await followed((work) => postJson(imageAddress(id, "table"), body, signal, work), getWork, tell, signal);
+  return response.arrayBuffer();
+}
+
+export interface ReasonsAnswer {
+  description: ReasonsDescription;
+  /** The number of each pixel's group, H×W. */
+  groups: Uint8Array;
+  /** 1 where a pixel's reason is far from its segment's, H×W. */
+  outliers: Uint8Array;
+}
+
+/** Which pixels got their label for like reasons; `tell` hears how far it is. */
+export async function getReasons(id: string, body: ReasonsRequest, signal: AbortSignal, tell: Tell): Promise<ReasonsAnswer> {
+  const response = await followed((work) => postJson(imageAddress(id, "reasons"), body, signal, work), getWork, tell, signal);
+  const { arrays, description } = parseNpz(await response.arrayBuffer());
+  const [groups, outliers] = [arrays.get("groups")!.data, arrays.get("outliers")!.data];
+  return { description: description as ReasonsDescription, groups: groups as Uint8Array, outliers: outliers as Uint8Array };
 }
 
 /** The layers that an image went through, the input first, and which one feeds which. */

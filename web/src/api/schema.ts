@@ -208,6 +208,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/images/{image_id}/reasons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Which pixels got their label for like reasons?
+         * @description Return the map of reasons: pixels grouped by which channels of a layer speak for their label.
+         */
+        post: operations["post_reasons_api_images__image_id__reasons_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/images/{image_id}/sameness": {
         parameters: {
             query?: never;
@@ -262,6 +282,26 @@ export interface paths {
         get: operations["get_superpixels_api_images__image_id__superpixels_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{image_id}/table": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Every pixel of every class at once
+         * @description Return the derivative of every logit by every channel, from which any class, region and contrast is a sum.
+         */
+        post: operations["post_table_api_images__image_id__table_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -511,6 +551,22 @@ export interface components {
             right: number;
             /** Top */
             top: number;
+        };
+        /**
+         * ChannelDescription
+         * @description A channel that tells a group of reasons from the others.
+         */
+        ChannelDescription: {
+            /**
+             * Channel
+             * @description Counted from 0.
+             */
+            channel: number;
+            /**
+             * More
+             * @description How much more of it there is in the group's reasons than in all others', 0..2.
+             */
+            more: number;
         };
         /**
          * ClassDescription
@@ -864,6 +920,11 @@ export interface components {
             signed: boolean;
             /** Summary */
             summary: string;
+            /**
+             * Tabled
+             * @description Whether there are tables that answer every question of this method at a layer.
+             */
+            tabled: boolean;
             /** Title */
             title: string;
             /** Url */
@@ -1006,6 +1067,73 @@ export interface components {
             layers: components["schemas"]["LayerDescription"][];
         };
         /**
+         * ReasonDescription
+         * @description A group of pixels with like reasons.
+         */
+        ReasonDescription: {
+            /**
+             * Channels
+             * @description The largest first.
+             */
+            channels: components["schemas"]["ChannelDescription"][];
+            /**
+             * Classes
+             * @description Of which predicted classes its places are, the largest share first.
+             */
+            classes: {
+                [key: string]: number;
+            };
+            /**
+             * Share
+             * @description Share of the image's pixels.
+             */
+            share: number;
+        };
+        /**
+         * ReasonsDescription
+         * @description ``description.json`` in the answer: the groups of reasons, by their numbers in the map beside it.
+         */
+        ReasonsDescription: {
+            /** Groups */
+            groups: components["schemas"]["ReasonDescription"][];
+            /** Layer */
+            layer: string;
+            /**
+             * Outlier Share
+             * @description Share of the image's pixels whose reason is far from their segment's.
+             */
+            outlier_share: number;
+            /**
+             * Reason
+             * @description Why forward mode, which is faster, couldn't serve; empty where it did.
+             */
+            reason: string;
+            /**
+             * Way
+             * @description By which mode of differentiation it was made.
+             * @enum {string}
+             */
+            way: "forward" | "backward";
+        };
+        /**
+         * ReasonsRequest
+         * @description Which layer's reasons, in how many groups.
+         */
+        ReasonsRequest: {
+            /**
+             * Clusters
+             * @description How many groups at most.
+             * @default 6
+             */
+            clusters: number;
+            /**
+             * Layer
+             * @description A layer's name, or input.
+             * @example block5_conv3
+             */
+            layer: string;
+        };
+        /**
          * SamenessFinding
          * @description Whether a map says anything about its region in particular; measured.
          */
@@ -1122,6 +1250,99 @@ export interface components {
             kind: "superpixel";
             /** Row */
             row: number;
+        };
+        /**
+         * TableDescription
+         * @description ``description.json`` in the answer: what a table is of, and how images, logits and maps lie on each other.
+         */
+        TableDescription: {
+            /**
+             * Content
+             * @description Height and width of the image resized, in the network's input.
+             */
+            content: [
+                number,
+                number
+            ];
+            /**
+             * Image
+             * @description Height and width of the image in pixels.
+             */
+            image: [
+                number,
+                number
+            ];
+            /**
+             * Input
+             * @description Height and width of the network's input, padding included.
+             */
+            input: [
+                number,
+                number
+            ];
+            /**
+             * Kind
+             * @description Whether the values are weights of the layer's channels, or the maps' own numbers.
+             * @enum {string}
+             */
+            kind: "weights" | "contributions";
+            /** Layer */
+            layer: string;
+            /**
+             * Logits
+             * @description Height and width of the logits.
+             */
+            logits: [
+                number,
+                number
+            ];
+            /**
+             * Map
+             * @description Height and width of the layer's maps.
+             */
+            map: [
+                number,
+                number
+            ];
+            /** Method */
+            method: string;
+            /**
+             * Offset
+             * @description Row and column of the input at which it starts.
+             */
+            offset: [
+                number,
+                number
+            ];
+            /**
+             * Reason
+             * @description Why forward mode, which is faster, couldn't serve; empty where it did.
+             */
+            reason: string;
+            /**
+             * Way
+             * @description By which mode of differentiation it was made.
+             * @enum {string}
+             */
+            way: "forward" | "backward";
+        };
+        /**
+         * TableRequest
+         * @description Which layer's table.
+         */
+        TableRequest: {
+            /**
+             * Layer
+             * @description A layer's name, or input.
+             * @example block5_conv3
+             */
+            layer: string;
+            /**
+             * Method
+             * @description One of the methods that are tabled.
+             * @default grad-cam
+             */
+            method: string;
         };
         /**
          * TrueRegion
@@ -1643,6 +1864,54 @@ export interface operations {
             };
         };
     };
+    post_reasons_api_images__image_id__reasons_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A random name, 32 hexadecimal digits: /api/work tells by it how far an answer is that takes long. */
+                "X-Segscope-Work"?: string | null;
+            };
+            path: {
+                /** @description The image's opaque id. */
+                image_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonsRequest"];
+            };
+        };
+        responses: {
+            /** @description groups.npy: the number of each pixel's group, uint8, height×width of the image, the largest group first. outliers.npy: uint8, 1 where a pixel's reason is far from that of its segment. description.json: a ReasonsDescription. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-npz": string;
+                };
+            };
+            /** @description A fault of the request; the message says what to do. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A fault of the server. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     post_sameness_api_images__image_id__sameness_post: {
         parameters: {
             query?: never;
@@ -1755,6 +2024,54 @@ export interface operations {
                 };
                 content: {
                     "application/x-npy": string;
+                };
+            };
+            /** @description A fault of the request; the message says what to do. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A fault of the server. */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    post_table_api_images__image_id__table_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A random name, 32 hexadecimal digits: /api/work tells by it how far an answer is that takes long. */
+                "X-Segscope-Work"?: string | null;
+            };
+            path: {
+                /** @description The image's opaque id. */
+                image_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TableRequest"];
+            };
+        };
+        responses: {
+            /** @description What answers every question at a layer without the network. For a method of weights: values.npy, float16, channel×class×height×width of the logits, and activation.npy, float16, channel×height×width of the layer; scales.npy and activation_scales.npy, float32, are what each channel was multiplied by. For a method of contributions: values.npy, float32, class×height×width. Both: logits.npy, float32, class×height×width; and description.json, a TableDescription. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-npz": string;
                 };
             };
             /** @description A fault of the request; the message says what to do. */

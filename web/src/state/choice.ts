@@ -8,7 +8,7 @@ import { INITIAL_LIST, type ListChoice } from "./listChoice";
 import { INITIAL_COMPARE, type CompareChoice } from "./compareChoice";
 import type { Tool } from "./tools";
 
-export const SHOWN_MASKS = ["prediction", "truth", "errors"] as const;
+export const SHOWN_MASKS = ["prediction", "truth", "errors", "reasons"] as const;
 export const SHOWN_MAPS = ["overlay", "alone"] as const;
 export const SCORES = ["logit", "probability"] as const;
 

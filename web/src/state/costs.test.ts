@@ -3,7 +3,7 @@ import type { MethodSpec } from "../api/types";
 import { costMark, costWords, formatPasses, formatSeconds } from "./costs.svelte";
 import { quickStandIn } from "./defaults";
 
-const method: MethodSpec = { name: "rise", title: "RISE", family: "perturbation", quick: false, summary: "", citation: "", url: "", cannot: "", signed: false, at: "input", parameters: [] };
+const method: MethodSpec = { name: "rise", title: "RISE", family: "perturbation", quick: false, tabled: false, summary: "", citation: "", url: "", cannot: "", signed: false, at: "input", parameters: [] };
 
 describe("costs", () => {
   it("are written short", () => {

@@ -41,7 +41,7 @@ describe("neighbour", () => {
 describe("ownParameters", () => {
   it("drops those of other methods", () => {
     const parameter = { name: "relu", kind: "bool", default: true, minimum: null, maximum: null, step: null, choices: [] as string[], unit: "", description: "" } as const;
-    const method: MethodSpec = { name: "m", title: "M", summary: "", citation: "", url: "", cannot: "", signed: false, at: "layer", family: "cam", quick: true, parameters: [parameter] };
+    const method: MethodSpec = { name: "m", title: "M", summary: "", citation: "", url: "", cannot: "", signed: false, at: "layer", family: "cam", quick: true, tabled: true, parameters: [parameter] };
     expect(ownParameters(method, { relu: false, sigma: 3 })).toEqual({ relu: false });
   });
 });

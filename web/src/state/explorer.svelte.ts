@@ -9,6 +9,7 @@ import { outline } from "../geometry/outline";
 import { fits, includesKind, isFollowing, needsTruth, regionPixels, SUPERPIXELS, toWire, type FollowingKind, type Labels, type Region, type Scene, type Shape } from "../geometry/region";
 import { canonical, proposal, type ProposedKind } from "../geometry/propose";
 import { combine, type Operation } from "../geometry/strokes";
+import { encodeRuns } from "../geometry/runs";
 import type { Pixel, Size } from "../geometry/view";
 import type { Choice } from "./choice";
 import { Costs } from "./costs.svelte";
@@ -16,7 +17,9 @@ import { decodeChoice } from "./address";
 import { defaultClass, neighbour, ownParameters } from "./defaults";
 import { EMPTY_HISTORY, record, redo, undo, type History, type Move } from "./history";
 import { Latest } from "./latest.svelte";
+import { Reasons } from "./reasons.svelte";
 import { Resource } from "./resource.svelte";
+import { Tables } from "./tables.svelte";
 import { isPointTool, toolOf, type Tool } from "./tools";
 
 interface LiveAnswer {
@@ -41,6 +44,8 @@ export class Explorer {
   readonly attribution = new Resource<AttributionAnswer>();
   readonly live = new Latest<LiveAnswer>();
   readonly costs = new Costs();
+  readonly reasons = new Reasons(() => ({ image: this.image, layer: this.#stem?.layer ?? null, shown: this.choice.mask === "reasons" }));
+  readonly tables = new Tables(() => ({ image: this.image, layer: this.#stem?.layer ?? null, method: this.method, score: this.choice.score, live: this.choice.live }));
 
   /** The images in the order in which the list shows them. */
   order: () => readonly ImageRecord[] = () => this.images;
@@ -180,7 +185,7 @@ export class Explorer {
     $effect(() => {
       const { questionKey, question, image } = this;
       if (questionKey === null || question === null || image === null) this.attribution.clear();
-      else this.attribution.load(questionKey, (signal, tell) => getAttribution(image.id, question, signal, this.#follows(question, tell)));
+      else this.attribution.load(questionKey, (signal, tell) => this.#ask(image, question, this.regionPixels, signal, this.#follows(question, tell)));
     });
     $effect(() => {
       const { image, tool, region } = this;
@@ -188,10 +193,18 @@ export class Explorer {
       if (tool !== "superpixel" && !includesKind(region, "superpixel")) return;
       this.superpixels.load(image.id, (signal) => getSuperpixels(image.id, SUPERPIXELS, signal));
     });
+    this.tables.start();
+    this.reasons.start();
     $effect(() => this.#probe());
     $effect(() => {
-      if (this.attribution.value !== null) this.costs.note(this.attribution.value.header);
+      // What came from a table says nothing about the method's cost.
+      if (this.attribution.value?.header.passes) this.costs.note(this.attribution.value.header);
     });
+  }
+
+  /** Answer from the layer's table where there is one, without the server; the pixels are those of the question's region. */
+  async #ask(image: ImageRecord, question: AttributionRequest, pixels: Uint8Array | null, signal: AbortSignal, tell: Tell | null = null): Promise<AttributionAnswer> {
+    return (await this.tables.answer(question, pixels, this.classes)) ?? getAttribution(image.id, question, signal, tell);
   }
 
   /** Only what takes long is worth being asked how far it is. */
@@ -209,7 +222,8 @@ export class Explorer {
     if (region === null || stem === null || question === null || image === null) return this.live.stop();
     const asked = { ...question, region: toWire(region, question.class as string) };
     const key = `${image.id} ${JSON.stringify(asked)}`;
-    this.live.ask(key, async (signal) => ({ stem, key, region, answer: await getAttribution(image.id, asked, signal) }));
+    const pixels = this.scene && this.class && regionPixels(region, this.class.index, this.scene);
+    this.live.ask(key, async (signal) => ({ stem, key, region, answer: await this.#ask(image, asked, pixels, signal) }));
   }
 
   #loadImage(image: ImageRecord | null): void {
@@ -308,6 +322,11 @@ export class Explorer {
     }
     this.#proposal = null;
     this.update({ region, tool });
+  }
+
+  /** Ask about pixels that were found, not drawn. */
+  selectPixels(pixels: Uint8Array): void {
+    if (this.size !== null && pixels.includes(1)) this.changeRegion({ kind: "mask", size: this.size, runs: encodeRuns(pixels) }, "brush");
   }
 
   clearRegion(): void {

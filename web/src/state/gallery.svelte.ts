@@ -64,7 +64,8 @@ export class GalleryState {
     });
     // Uploads are measured as well.
     $effect(() => {
-      if (begun && count > 0) this.ask();
+      // What comes of asking must not have it asked again.
+      if (begun && count > 0) untrack(() => this.ask());
     });
     $effect(() => {
       if (!this.#held || untrack(() => this.#ordered.size === 0)) this.#ordered = this.findings;

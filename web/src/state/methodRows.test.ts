@@ -4,7 +4,7 @@ import { byFamily } from "./families";
 import { findMethods, firstThingsFirst, sortNumber, sortRows } from "./methodRows";
 
 function method(name: string, title: string, family: MethodSpec["family"], quick = true): MethodSpec {
-  return { name, title, family, quick, summary: "", citation: "", url: "", cannot: "", signed: false, at: "layer", parameters: [] };
+  return { name, title, family, quick, tabled: false, summary: "", citation: "", url: "", cannot: "", signed: false, at: "layer", parameters: [] };
 }
 
 const METHODS = [

@@ -12,10 +12,12 @@ from . import (
     layers,
     model,
     predictions,
+    reasons,
     sameness,
     scripts,
     statistics,
     superpixels,
+    tables,
     work,
 )
 
@@ -32,6 +34,8 @@ _RESOURCES = (
     work,
     sameness,
     layers,
+    tables,
+    reasons,
     archives,
     scripts,
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 
 from ...methods import all_methods
+from ...methods.base import Method
 from ..schemas import ClassDescription, MethodDescription, ModelDescription
+from ..tables import TABLED
 from .shared import SessionOf
 
 __all__ = ["router"]
@@ -22,5 +24,9 @@ async def get_model(request: Request, session: SessionOf) -> ModelDescription:
     return ModelDescription(
         name=session.model.name,
         classes=[ClassDescription(index=index, name=name, color=color) for index, (name, color) in pairs],
-        methods=[MethodDescription.model_validate(method) for method in all_methods().values()],
+        methods=[_describe(method) for method in all_methods().values()],
     )
+
+
+def _describe(method: Method) -> MethodDescription:
+    return MethodDescription.model_validate({**vars(method), "tabled": method.name in TABLED}, from_attributes=True)

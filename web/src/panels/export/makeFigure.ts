@@ -10,7 +10,7 @@ import type { Box } from "../../geometry/region";
 import { ownParameters } from "../../state/defaults";
 import type { Explorer } from "../../state/explorer.svelte";
 import type { Viewer } from "../../state/viewer.svelte";
-import { MASK_TITLES, paintMap, paintMask, shownColours, shownMask } from "../pictures/shown";
+import { MASK_TITLES, paintMap, paintMask, savedMask, shownColours } from "../pictures/shown";
 
 /** Longest side of an embedded picture, in pixels. */
 const MOST_PIXELS = 1600;
@@ -33,9 +33,10 @@ function scaleOf(explorer: Explorer): Scale | null {
 }
 
 /** The classes that have pixels, and the one that is asked about. */
-function legendOf({ classes, predicted, class: asked, scene, choice }: Explorer): LegendEntry[] {
+function legendOf(explorer: Explorer): LegendEntry[] {
+  const { classes, predicted, class: asked, scene } = explorer;
   const present = new Set(predicted?.classes.filter((entry) => entry.share > 0).map((entry) => entry.name));
-  if (choice.mask !== "prediction" && scene?.truth) {
+  if (savedMask(explorer) !== "prediction" && scene?.truth) {
     const drawn = new Set(Array.from(scene.truth));
     for (const entry of classes) if (drawn.has(entry.index)) present.add(entry.name);
   }
@@ -63,7 +64,7 @@ function toldOf(explorer: Explorer, part: Box | null): Told | null {
 /** The figure of the present view, or null while a part of it is on its way. */
 export function makeFigure(explorer: Explorer, viewer: Viewer): MadeFigure | null {
   const { bitmap, size, choice, shownLines, shownRegion } = explorer;
-  const kind = shownMask(explorer);
+  const kind = savedMask(explorer);
   const [mask, map] = [paintMask(explorer, kind), paintMap(explorer)];
   if (bitmap === null || size === null || mask === null || map === null || viewer.frame === null) return null;
   const box = visibleBox(viewer.frame, size, viewer.viewport);

@@ -2,22 +2,38 @@
 
 import { toCanvas } from "../../colour/canvas";
 import { colourTable } from "../../colour/maps";
+import { paintGroups } from "../../colour/groups";
 import { paintErrors, paintLabels, paintValues } from "../../colour/paint";
 import type { ShownMask } from "../../state/choice";
 import type { Explorer } from "../../state/explorer.svelte";
 
-export const MASK_TITLES: Readonly<Record<ShownMask, string>> = { prediction: "Predicted mask", truth: "True mask", errors: "Errors" };
+/** What is shown of classes; reasons aren't classes. */
+export type ClassMask = Exclude<ShownMask, "reasons">;
+
+export const MASK_TITLES: Readonly<Record<ClassMask, string>> = { prediction: "Predicted mask", truth: "True mask", errors: "Errors" };
 
 /** Without a true mask there is only the prediction, whatever a link asks for. */
-export function shownMask(explorer: Explorer): ShownMask {
-  return explorer.image?.has_truth === true ? explorer.choice.mask : "prediction";
+export function shownMask({ image, choice }: Explorer): ShownMask {
+  return image?.has_truth === true || choice.mask === "reasons" ? choice.mask : "prediction";
 }
 
-export function paintMask({ scene, colours }: Explorer, shown: ShownMask): HTMLCanvasElement | null {
+/** The mask of a figure that is saved: its legend is that of the classes. */
+export function savedMask(explorer: Explorer): ClassMask {
+  const shown = shownMask(explorer);
+  return shown === "reasons" ? "prediction" : shown;
+}
+
+export function paintMask({ scene, colours }: Explorer, shown: ClassMask): HTMLCanvasElement | null {
   if (scene === null || (shown !== "prediction" && scene.truth === null)) return null;
   if (shown === "prediction" || scene.truth === null) return toCanvas(paintLabels(scene.mask, colours), scene.size);
   if (shown === "truth") return toCanvas(paintLabels(scene.truth, colours), scene.size);
   return toCanvas(paintErrors(scene.mask, scene.truth, colours), scene.size);
+}
+
+export function paintReasons({ reasons, size }: Explorer): HTMLCanvasElement | null {
+  const { answer, pointed } = reasons;
+  if (answer === null || size === null) return null;
+  return toCanvas(paintGroups(answer.groups, answer.outliers, size.width, pointed), size);
 }
 
 /** The name of the colour map in use. */
