@@ -14,7 +14,7 @@ from PIL import Image
 from segscope.demo import DATA
 
 from .conftest import Site, serving, wait_for_map
-from .test_accessibility import Step, choose, click, compare, press, wait_for
+from .test_accessibility import Step, choose, click, compare, press, table, wait_for
 
 pytestmark = [
     pytest.mark.browser,
@@ -29,6 +29,8 @@ LEAST_COLOURS = 64
 VIEWS: dict[str, list[Step]] = {
     "first": [],
     "errors": [click("mask-errors")],
+    "reasons": [click("mask-reasons"), wait_for("reason-0")],
+    "every-pixel": [press("v"), table("ready")],
     "signed": [choose("method", "input-x-gradient")],
     "same-for-every-region": [press("b"), wait_for("sameness")],
     "filters": [click("filter-toggle"), wait_for("filter-name")],
