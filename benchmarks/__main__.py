@@ -1,6 +1,6 @@
-"""Measure segscope: beside its peers, in a browser, and under load.
+"""Measure segscope: beside its peers, its memory, how cost grows, in a browser, and under load.
 
-``make bench`` measures all three; ``make bench ARGS="peers --width 1"`` chooses a part and gives options.
+``make bench`` measures them all; ``make bench ARGS="peers --width 1"`` chooses a part and gives options.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from . import explorer, load, peers
+from . import explorer, growth, load, memory, peers
 from .report import print_figures, write_json
 
-PARTS = ("peers", "explorer", "load")
+PARTS = ("peers", "memory", "growth", "explorer", "load")
+FIGURES = {"memory": memory, "growth": growth, "explorer": explorer, "load": load}
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
             if part == "peers":
                 results = peers.measure(options, progress)
             else:
-                figures = (explorer if part == "explorer" else load).measure(options, progress)
+                figures = FIGURES[part].measure(options, progress)
         if part == "peers":
             peers.print_results(results, options)
         else:
@@ -41,7 +42,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all by default")
     parser.add_argument("--json", type=Path, metavar="FOLDER", help="write the numbers into this folder as well")
-    for part in (peers, explorer, load):
+    for part in (peers, *FIGURES.values()):
         part.add_options(parser)
     options = parser.parse_args()
     unknown = set(options.parts) - set(PARTS)
