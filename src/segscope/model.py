@@ -21,6 +21,7 @@ from .geometry import Geometry
 from .image import ImageLike, picture_of, read_mask, read_pixels, read_tensor
 from .layers import Capture, capturing, copying
 from .outputs import OUTPUTS, Logits, Output, Reading, read_again, read_logits
+from .pooling import QuickPooling
 from .prediction import ForwardPass, Prediction
 from .preprocess import Preprocess
 
@@ -432,7 +433,7 @@ class SegmentationModel:
         return self._forward(leaf, geometry)
 
     def _forward(self, leaf: Tensor, geometry: Geometry) -> tuple[Logits, Capture]:
-        with capturing(self.network, copy=self._copied, skip=self.acceleration.folded) as capture:
+        with QuickPooling(), capturing(self.network, copy=self._copied, skip=self.acceleration.folded) as capture:
             try:
                 # A clone, since a network may write over its input.
                 capture.image = leaf.clone()
