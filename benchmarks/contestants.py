@@ -42,21 +42,7 @@ class Task:
 
 def by_segscope(task: Task) -> Maps:
     """Make a model, predict once and ask for all maps."""
-    return _asked(segscope.SegmentationModel(task.network, layers=task.layers), task)
-
-
-def by_faster_segscope(task: Task) -> Maps:
-    """Predict once and ask for all maps, by a faster copy of the network that was made before."""
-    key = (id(task.network), *task.layers)
-    if key not in _FASTER:
-        _FASTER[key] = segscope.SegmentationModel(task.network, layers=task.layers).faster(task.image)
-    return _asked(_FASTER[key], task)
-
-
-_FASTER: dict[tuple[object, ...], segscope.SegmentationModel] = {}
-
-
-def _asked(model: segscope.SegmentationModel, task: Task) -> Maps:
+    model = segscope.SegmentationModel(task.network, layers=task.layers)
     with model.predict(task.image) as prediction:
         grid = prediction.explain_all(task.classes, task.layers, region=segscope.Region.everywhere())
         return {(model.class_index(class_), layer): attribution.map for (class_, layer), attribution in grid.items()}
@@ -140,7 +126,6 @@ def by_captum(task: Task) -> Maps:
 
 CONTESTANTS: dict[str, Callable[[Task], Maps]] = {
     "segscope": by_segscope,
-    "segscope, faster copy": by_faster_segscope,
     "hand-written loop": by_hand,
     "pytorch-grad-cam": by_pytorch_grad_cam,
     "Captum LayerGradCam": by_captum,

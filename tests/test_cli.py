@@ -338,15 +338,6 @@ def test_explorer_says_where_it_is(run: Callable[..., Outcome], monkeypatch: pyt
     assert outcome.out.splitlines()[0] == f"segscope is ready at {address}"
 
 
-def test_fast_explorer_gets_the_faster_model(run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
-    served: list[Any] = []
-    monkeypatch.setattr("segscope.server.launch.serve", lambda model, *_, **__: served.append(model))
-    outcome = run("serve", MODEL, "--images", ".", "--port", "0", "--no-open", "--fast")
-    assert outcome.code == 0, outcome.err
-    assert f"--fast: {served[0].acceleration}" in outcome.err
-    assert served[0].acceleration.folded or served[0].acceleration.reason
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -325,7 +325,7 @@ class Capture:
 
 
 @contextmanager
-def capturing(network: nn.Module, *, copy: set[str] | None, skip: Collection[str] = ()) -> Iterator[Capture]:
+def capturing(network: nn.Module, *, copy: set[str] | None) -> Iterator[Capture]:
     """Capture what each module of a network puts out while the context lasts; the hooks are gone afterwards.
 
     Parameters
@@ -334,8 +334,6 @@ def capturing(network: nn.Module, *, copy: set[str] | None, skip: Collection[str
         The network.
     copy : set of str or None
         Modules whose output is overwritten in place later, so that a copy is passed on; None means all.
-    skip : collection of str
-        Modules that are left out.
 
     Yields
     ------
@@ -347,7 +345,7 @@ def capturing(network: nn.Module, *, copy: set[str] | None, skip: Collection[str
         module.register_forward_hook(_hook(capture, name, copy=copy is None or name in copy))
         for name, module in network.named_modules()
         # The parts of a scripted network can't be watched; it can be asked about its input only.
-        if name and name not in skip and not isinstance(module, torch.jit.ScriptModule)
+        if name and not isinstance(module, torch.jit.ScriptModule)
     ]
     try:
         yield capture

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .acceleration import Acceleration, accelerate
 from .colors import class_colors, to_rgb
 from .errors import InvalidImage, InvalidInput, SegscopeError, UnknownName, UnsupportedNetwork, shown
 from .geometry import Geometry
@@ -61,13 +60,6 @@ class SegmentationModel:
         The model's name for people; the network's class otherwise.
     memory : int
         About how many bytes the passes that a method runs at once may take: it bounds their batches.
-
-    Attributes
-    ----------
-    network : Module
-        The network that runs: the given one, or its copy on another device or by :meth:`faster`.
-    acceleration : Acceleration
-        What :meth:`faster` did.
 
     Raises
     ------
@@ -116,7 +108,6 @@ class SegmentationModel:
         inplace = any(getattr(module, "inplace", False) for module in network.modules())
         self._copied: set[str] | None = None if inplace else set()
         self._follows = True
-        self.acceleration = Acceleration()
 
     @classmethod
     def load(
@@ -179,7 +170,7 @@ class SegmentationModel:
             As the constructor does.
         """
         kept = self._colors if classes is None or len(classes) == len(self._colors or ()) else None
-        made = SegmentationModel(
+        return SegmentationModel(
             self.network,
             classes=self._classes if classes is None else classes,
             colors=kept if colors is None else colors,
@@ -191,69 +182,6 @@ class SegmentationModel:
             name=self.name,
             memory=self.memory,
         )
-        made.acceleration = self.acceleration
-        return made
-
-    def faster(self, image: ImageLike) -> SegmentationModel:
-        """Return a model that answers the same in less time, with a faster copy of the network.
-
-        Batch norms become part of the convolutions before them, which saves passes over memory, forward and backward.
-        The network itself stays as it is. Train it further, and the copy has to be made anew.
-
-        Parameters
-        ----------
-        image : path, file object, PIL image, ndarray or Tensor
-            As :meth:`predict` takes it: the copy is tried out on it.
-
-        Returns
-        -------
-        SegmentationModel
-            Its :attr:`acceleration` says what was done. It offers the same layers but for convolutions that took a
-            batch norm over, whose own output doesn't exist any more; those named in ``layers`` are left as they are.
-            Where the copy's logits differ by more than 1e-5 of the largest, or nothing can be folded, the model runs
-            the network itself, and its acceleration says why.
-
-        Raises
-        ------
-        SegscopeError
-            As :meth:`predict` does.
-
-        Notes
-        -----
-        The numbers are rounded elsewhere, as they are on another machine: predictions aren't equal bit for bit, and
-        maps differ by about 1e-6 of their maximum. Where a unit happens to lie that close to the kink of a rectifier,
-        the map of an early layer may differ by more, as it may between two machines.
-
-        Examples
-        --------
-        >>> layers = torch.nn.Conv2d(3, 8, 3), torch.nn.BatchNorm2d(8), torch.nn.ReLU(), torch.nn.Conv2d(8, 2, 1)
-        >>> model = SegmentationModel(torch.nn.Sequential(*layers)).faster(torch.rand(3, 16, 16))
-        >>> list(model.predict(torch.rand(3, 16, 16)).layers)
-        ['1', '2', '3']
-        """
-        _, tensor, geometry = self._prepare(image)
-        return accelerate(self, tensor, geometry)
-
-    def with_network(self, network: nn.Module, acceleration: Acceleration) -> SegmentationModel:
-        """Return a model that differs in nothing but its network.
-
-        Parameters
-        ----------
-        network : Module
-            One that computes the same.
-        acceleration : Acceleration
-            How it came to be.
-
-        Returns
-        -------
-        SegmentationModel
-            The new model.
-        """
-        made = copy.copy(self)
-        made.network = network
-        made.acceleration = acceleration
-        made._lock = _lock_of(network)  # noqa: SLF001  # its own class
-        return made
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -433,7 +361,7 @@ class SegmentationModel:
         return self._forward(leaf, geometry)
 
     def _forward(self, leaf: Tensor, geometry: Geometry) -> tuple[Logits, Capture]:
-        with QuickPooling(), capturing(self.network, copy=self._copied, skip=self.acceleration.folded) as capture:
+        with QuickPooling(), capturing(self.network, copy=self._copied) as capture:
             try:
                 # A clone, since a network may write over its input.
                 capture.image = leaf.clone()

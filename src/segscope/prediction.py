@@ -521,12 +521,6 @@ class Prediction:
     def _output(self, forward_pass: ForwardPass, name: str) -> Tensor:
         if name == INPUT and name not in forward_pass.capture:
             return forward_pass.input
-        folded = self.model.acceleration.folded
-        if name not in forward_pass.capture and isinstance(name, str) and name in folded:
-            raise CannotExplain(
-                f"The layer {name!r} took the batch norm after it over, so that its own output doesn't exist in the "
-                f"faster network; ask about {folded[name]!r}, or name {name!r} in the model's layers=."
-            )
         if name not in forward_pass.capture:
             raise UnknownName("layer", name, dict.fromkeys((*self.layers, INPUT, *forward_pass.capture.names())))
         return forward_pass.capture[name].output

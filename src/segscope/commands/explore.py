@@ -24,13 +24,6 @@ Token = Annotated[
     str | None, typer.Option(metavar="TEXT", help="What visitors must bring; made up where it is needed and not given.")
 ]
 Memory = Annotated[str, typer.Option(metavar="AMOUNT", help="Memory for kept predictions, for instance 500MB.")]
-Fast = Annotated[
-    bool,
-    typer.Option(
-        "--fast",
-        help="Run a faster copy of the network: batch norms become part of convolutions, maps stay equal to 1e-5.",
-    ),
-]
 NoOpen = Annotated[bool, typer.Option("--no-open", help="Don't open the browser.")]
 
 
@@ -48,22 +41,10 @@ def serve(
     host: Host = "127.0.0.1",
     token: Token = None,
     memory: Memory = "2GiB",
-    fast: Fast = False,
     no_open: NoOpen = False,
 ) -> None:
     """Explore a network on your own images, in the browser."""
-    _run(
-        model,
-        images,
-        masks,
-        classes=classes,
-        port=port,
-        host=host,
-        token=token,
-        memory=memory,
-        fast=fast,
-        browser=not no_open,
-    )
+    _run(model, images, masks, classes=classes, port=port, host=host, token=token, memory=memory, browser=not no_open)
 
 
 def demo(
@@ -72,7 +53,6 @@ def demo(
     host: Host = "127.0.0.1",
     token: Token = None,
     memory: Memory = "2GiB",
-    fast: Fast = False,
     no_open: NoOpen = False,
 ) -> None:
     """Explore the network and the images that come with segscope, in the browser."""
@@ -87,7 +67,6 @@ def demo(
         host=host,
         token=token,
         memory=memory,
-        fast=fast,
         browser=not no_open,
     )
 
@@ -102,7 +81,6 @@ def _run(
     host: str,
     token: str | None,
     memory: str,
-    fast: bool,
     browser: bool,
 ) -> None:
     kept = read_bytes(memory)
@@ -119,9 +97,6 @@ def _run(
         for problem in gallery.problems():
             typer.echo(f"left out: {problem.message}", err=True)
         loaded = load(model, classes)
-        if fast:
-            loaded = loaded.faster(gallery.read(gallery.images()[0]))
-            typer.echo(f"--fast: {loaded.acceleration}", err=True)
         names, colors = (None, None) if classes is None else read_classes(classes)
         origin = Origin(
             source=model,
