@@ -1,6 +1,6 @@
-"""Measure segscope: beside its peers, in a browser, under load, and its tables of weights.
+"""Measure segscope: peers, memory, how cost grows, tables of weights, the page in a browser, and the server under load.
 
-``make bench`` measures all of it; ``make bench ARGS="peers --width 1"`` chooses a part and gives options.
+``make bench`` measures them all; ``make bench ARGS="peers --width 1"`` chooses a part and gives options.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from . import explorer, load, peers, table
+from . import explorer, growth, load, memory, peers, table
 from .report import print_figures, write_json
 
-PARTS = ("peers", "explorer", "load", "table")
+PARTS = ("peers", "memory", "growth", "table", "explorer", "load")
+FIGURES = {"memory": memory, "growth": growth, "table": table, "explorer": explorer, "load": load}
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
             if part == "peers":
                 results = peers.measure(options, progress)
             else:
-                figures = {"explorer": explorer, "load": load, "table": table}[part].measure(options, progress)
+                figures = FIGURES[part].measure(options, progress)
         if part == "peers":
             peers.print_results(results, options)
         else:
@@ -41,7 +42,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all by default")
     parser.add_argument("--json", type=Path, metavar="FOLDER", help="write the numbers into this folder as well")
-    for part in (peers, explorer, load, table):
+    for part in (peers, *FIGURES.values()):
         part.add_options(parser)
     options = parser.parse_args()
     unknown = set(options.parts) - set(PARTS)

@@ -41,7 +41,7 @@ class Task:
 
 
 def by_segscope(task: Task) -> Maps:
-    """Predict once and ask for all maps."""
+    """Make a model, predict once and ask for all maps."""
     model = segscope.SegmentationModel(task.network, layers=task.layers)
     with model.predict(task.image) as prediction:
         grid = prediction.explain_all(task.classes, task.layers, region=segscope.Region.everywhere())

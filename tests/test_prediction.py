@@ -15,7 +15,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import segscope
-from segscope import InvalidInput, PredictionClosed, Preprocess, Region, SegmentationModel, Target, UnknownName
+from segscope import (
+    CannotExplain,
+    InvalidInput,
+    PredictionClosed,
+    Preprocess,
+    Region,
+    SegmentationModel,
+    Target,
+    UnknownName,
+)
 from tests.networks import ZOO
 
 
@@ -311,3 +320,37 @@ def test_closing_while_others_explain_is_safe(model: SegmentationModel, image: N
         for thread in threads:
             thread.join()
     assert wrong == []
+
+
+def test_only_offered_layers_are_kept_and_others_come_by_another_pass() -> None:
+    case = ZOO[0]
+    network = case.build(inplace=False)
+    calls = [0]
+    network.register_forward_pre_hook(lambda *_: calls.__setitem__(0, calls[0] + 1))
+    model = SegmentationModel(network, layers=["1"])
+    with model.predict(case.input()) as prediction, SegmentationModel(network).predict(case.input()) as whole:
+        calls[0] = 0
+        assert prediction.nbytes < whole.nbytes
+        prediction.explain(0, Region.everywhere(), layer="1")
+        assert calls[0] == 0
+        small = prediction.nbytes
+        both = prediction.explain_all([0], ["0.1", "1"], region=Region.everywhere())
+        assert calls[0] == 1
+        assert prediction.nbytes > small
+        for layer in ("0.1", "1"):
+            theirs = whole.explain(0, Region.everywhere(), layer=layer)
+            np.testing.assert_array_equal(both[model.classes[0], layer].map, theirs.map)
+        assert prediction.layers.keys() == {"1"}
+
+
+def test_pass_that_cannot_be_repeated_says_so() -> None:
+    class Random(nn.Sequential):
+        def forward(self, images: Tensor) -> Tensor:
+            found: Tensor = super().forward(images + torch.rand(()))
+            return found
+
+    network = Random(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1))
+    with SegmentationModel(network, layers=["0"]).predict(torch.rand(3, 8, 8)) as prediction:
+        prediction.explain(0, Region.everywhere(), layer="0")
+        with pytest.raises(CannotExplain, match="run again"):
+            prediction.explain(0, Region.everywhere(), layer="1")

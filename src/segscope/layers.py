@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy as copy_of
 from dataclasses import dataclass, field
@@ -73,6 +73,11 @@ class Captured:
     type: str
     output: Tensor
     version: int
+
+    @property
+    def kept(self) -> bool:
+        """Whether its numbers are there; else only its shape is."""
+        return not self.output.is_meta
 
     @property
     def intact(self) -> bool:
@@ -286,8 +291,20 @@ class Capture:
         """Tell whether everything that was kept is still as the layers put it out."""
         return all(captured.intact for captured in self.outputs.values())
 
-    def settle(self) -> None:
-        """Forget what is needed only while the network runs."""
+    def settle(self, *, keep: Collection[str] | None = None) -> None:
+        """Forget what is needed only while the network runs.
+
+        Parameters
+        ----------
+        keep : collection of str, optional
+            Of which layers the numbers are kept; of all without it. Of the others their shape is.
+        """
+        if keep is not None:
+            wanted = {self.aliases.get(name, name) for name in keep}
+            for name in self.outputs.keys() - wanted:
+                captured = self.outputs[name]
+                shape = torch.empty_like(captured.output, device="meta", requires_grad=False)
+                self.outputs[name] = Captured(name, captured.type, shape, _version(shape))
         self._passed_on.clear()
         self._known.clear()
         self.image = None

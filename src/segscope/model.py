@@ -20,6 +20,7 @@ from .geometry import Geometry
 from .image import ImageLike, picture_of, read_mask, read_pixels, read_tensor
 from .layers import Capture, capturing, copying
 from .outputs import OUTPUTS, Logits, Output, Reading, read_again, read_logits
+from .pooling import QuickPooling
 from .prediction import ForwardPass, Prediction
 from .preprocess import Preprocess
 
@@ -257,7 +258,7 @@ class SegmentationModel:
         """
         picture, tensor, geometry = self._prepare(image)
         true_mask = None if truth is None else read_mask(truth, size=geometry.image)
-        return Prediction(self, picture, geometry, self._run(tensor, geometry), truth=true_mask)
+        return Prediction(self, picture, geometry, self.forward_pass(tensor, geometry), truth=true_mask)
 
     @contextmanager
     def at_rest(self) -> Iterator[None]:
@@ -315,7 +316,28 @@ class SegmentationModel:
         convolutions = (module for module in self.network.modules() if isinstance(module, nn.Conv2d))
         return next((convolution.in_channels for convolution in convolutions), None)
 
-    def _run(self, tensor: Tensor, geometry: Geometry) -> ForwardPass:
+    def forward_pass(self, tensor: Tensor, geometry: Geometry, *, whole: bool = False) -> ForwardPass:
+        """Run the network once on an input, and keep what the layers put out.
+
+        Parameters
+        ----------
+        tensor : Tensor
+            float, C×h×w: the preprocessed image.
+        geometry : Geometry
+            Where the image lies in it.
+        whole : bool
+            Whether every module's output is kept, though the model offers only some of them.
+
+        Returns
+        -------
+        ForwardPass
+            Logits and outputs, with their graph.
+
+        Raises
+        ------
+        UnsupportedNetwork
+            When the network fails, or its output can't be read.
+        """
         with self.at_rest(), torch.inference_mode(mode=False), torch.enable_grad():
             leaf = tensor[None].to(self.device, self.dtype, copy=True).requires_grad_()
             logits, capture = self._forward(leaf, geometry)
@@ -323,7 +345,8 @@ class SegmentationModel:
                 logits, capture = self._once_more(leaf, geometry, logits, capture)
             if self._follows:
                 self._copied = (self._copied or set()) | capture.overwritten()
-            capture.settle()
+            # What nobody asks about needn't be kept: that halves a prediction's memory.
+            capture.settle(keep=None if whole else self.layers)
             if self._classes is None:
                 names = tuple(f"class {index}" for index in range(logits.values.shape[1]))
                 self._colors = None if self._colors is None else _checked_colors(self._colors, names)
@@ -342,7 +365,7 @@ class SegmentationModel:
         return self._forward(leaf, geometry)
 
     def _forward(self, leaf: Tensor, geometry: Geometry) -> tuple[Logits, Capture]:
-        with capturing(self.network, copy=self._copied) as capture:
+        with QuickPooling(), capturing(self.network, copy=self._copied) as capture:
             try:
                 # A clone, since a network may write over its input.
                 capture.image = leaf.clone()

@@ -186,7 +186,7 @@ class Prediction:
             return 0
         network = self.model.network
         weights = {tensor.untyped_storage().data_ptr() for tensor in (*network.parameters(), *network.buffers())}
-        kept = [captured.output for captured in forward_pass.capture.outputs.values()]
+        kept = [captured.output for captured in forward_pass.capture.outputs.values() if captured.kept]
         return saved_bytes(self._nodes, [*kept, forward_pass.input, forward_pass.logits], excluding=weights)
 
     def explain(
@@ -506,7 +506,7 @@ class Prediction:
             When the prediction was closed.
         """
         with self._lock:
-            forward_pass = self._open_pass()
+            forward_pass = self._open_pass(layers)
             outputs = {name: self._output(forward_pass, name) for name in layers}
             usable = {name: tensor for name, tensor in outputs.items() if tensor.requires_grad}
             gradients = dict(zip(usable, self._backward(forward_pass, question, list(usable.values())), strict=True))
@@ -535,7 +535,7 @@ class Prediction:
             When the prediction was closed.
         """
         with self._lock:
-            forward_pass = self._open_pass()
+            forward_pass = self._open_pass([layer])
             self._output(forward_pass, layer)
             if layer not in self._reruns:
                 self._reruns[layer] = Rerun(self.model, forward_pass, layer)
@@ -725,7 +725,7 @@ class Prediction:
         self, target: Target, layers: list[str], method: Method, given: Mapping[str, Any], progress: Progress
     ) -> dict[str, Attribution | CannotExplain]:
         parameters = method.check(given)
-        forward_pass = self._open_pass()
+        forward_pass = self._open_pass(layers)
         for name in layers:
             self._output(forward_pass, name)
         start, passes = time.perf_counter(), progress.passes
@@ -735,17 +735,35 @@ class Prediction:
         cost = Cost(time.perf_counter() - start, progress.passes - passes)
         return answers_of(self, target, weights, method=method, parameters=parameters, maps=maps, cost=cost)
 
-    def _open_pass(self) -> ForwardPass:
-        if self._pass is None:
-            raise PredictionClosed(
-                "The prediction was closed, so that it can't be explained any more; predict the image again."
+    def _open_pass(self, layers: Iterable[str] = ()) -> ForwardPass:
+        """Return the forward pass, with the numbers that these layers put out in it."""
+        with self._lock:
+            if self._pass is None:
+                raise PredictionClosed(
+                    "The prediction was closed, so that it can't be explained any more; predict the image again."
+                )
+            if not self._pass.logits.requires_grad:
+                raise UnsupportedNetwork(
+                    "Gradients don't flow from the network's output to its input; its forward runs under "
+                    "torch.no_grad(), detaches, or is made of integer operations. Give the network without that."
+                )
+            capture = self._pass.capture
+            if not all(capture[name].kept for name in layers if name in capture):
+                self._pass = self._whole_pass(self._pass)
+            return self._pass
+
+    def _whole_pass(self, forward_pass: ForwardPass) -> ForwardPass:
+        """Run the network again and keep everything, since a layer that the model doesn't offer was asked about."""
+        whole = self.model.forward_pass(forward_pass.input.detach()[0], self.geometry, whole=True)
+        if not torch.allclose(whole.logits, forward_pass.logits, rtol=1e-4, atol=1e-4):
+            raise CannotExplain(
+                "The layer's output wasn't kept, and the network gives other logits when it is run again: its forward "
+                "is random, or keeps something from run to run. Name the layer in the model's layers=."
             )
-        if not self._pass.logits.requires_grad:
-            raise UnsupportedNetwork(
-                "Gradients don't flow from the network's output to its input; its forward runs under torch.no_grad(), "
-                "detaches, or is made of integer operations. Give the network without that."
-            )
-        return self._pass
+        self._nodes = reaches(whole.logits)
+        self._reruns.clear()
+        self.__dict__.pop("_pass_bytes", None)
+        return whole
 
     def _output(self, forward_pass: ForwardPass, name: str) -> Tensor:
         if name == INPUT and name not in forward_pass.capture:
@@ -779,7 +797,7 @@ class Prediction:
             activation = captured.to_map(activation, forward_pass.input_size) if captured else activation
         except CannotExplain as error:
             return error
-        if gradient is None or not bool(gradient.any()):
+        if gradient is None or _is_zero(gradient):
             return CannotExplain(
                 f"The layer {name!r} doesn't influence this score: its gradient is "
                 f"{'missing' if gradient is None else 'zero everywhere'}. Choose another layer, class or region."
@@ -804,6 +822,11 @@ class Prediction:
             if capture[name].intact and capture[name].output.grad_fn in self._nodes
         }
         return {name: Layer(name, *_size(layer)) for name, layer in described.items() if layer is not None}
+
+
+def _is_zero(values: Tensor) -> bool:
+    # A few numbers nearly always settle it; to look at all of them takes longer than to make the map.
+    return not (bool(values[..., ::61].any()) or bool(values.any()))
 
 
 def _size(layer: Layer) -> tuple[str, int, int, int]:

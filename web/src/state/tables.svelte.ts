@@ -100,6 +100,7 @@ export class Tables {
         milliseconds: seconds * 1000,
         seconds,
         passes: 0,
+        measures: {},
       },
       values: { shape: [image.height, image.width], data: found.values },
     };
