@@ -354,3 +354,16 @@ def test_pass_that_cannot_be_repeated_says_so() -> None:
         prediction.explain(0, Region.everywhere(), layer="0")
         with pytest.raises(CannotExplain, match="run again"):
             prediction.explain(0, Region.everywhere(), layer="1")
+
+
+@pytest.mark.parametrize("ask", ["activation", "table", "reasons", "rerun"])
+def test_layer_that_is_not_offered_is_answered_all_the_same(ask: str) -> None:
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(4, 6, 1), torch.nn.Conv2d(6, 3, 1)
+    )
+    with (
+        segscope.SegmentationModel(network, layers=["2"]).predict(torch.rand(3, 8, 9)) as some,
+        segscope.SegmentationModel(network).predict(torch.rand(3, 8, 9)) as whole,
+    ):
+        assert list(some.layers) == ["2"]
+        assert type(getattr(some, ask)("0")) is type(getattr(whole, ask)("0"))

@@ -472,7 +472,7 @@ class Prediction:
             When the prediction was closed.
         """
         with self._lock:
-            forward_pass = self._open_pass()
+            forward_pass = self._open_pass([layer])
             output = self._output(forward_pass, layer).detach()
             captured = forward_pass.capture.get(layer)
             return (captured.to_map(output, forward_pass.input_size) if captured else output)[0].float()
