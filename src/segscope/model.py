@@ -149,13 +149,12 @@ class SegmentationModel:
         colors: Sequence[str] | None = None,
         preprocess: Preprocess | None = None,
         device: str | torch.device | None = None,
-        memory: int | None = None,
     ) -> SegmentationModel:
         """Return a model of the same network with some options changed.
 
         Parameters
         ----------
-        classes, colors, preprocess, device, memory
+        classes, colors, preprocess, device
             As in the constructor; what isn't given stays as it is. New class names keep the colours if they are as
             many.
 
@@ -180,7 +179,7 @@ class SegmentationModel:
             output=self._output,
             channels_last=self._channels_last,
             name=self.name,
-            memory=self.memory if memory is None else memory,
+            memory=self.memory,
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -73,7 +74,9 @@ class Session:
         self.predictions = PredictionCache(memory - batches - answers - tables)
         self.answers = Answers(answers)
         self.tables = KeptBytes(tables)
-        self.model = model.with_options(memory=min(model.memory, batches // LONG_AT_ONCE))
+        # A copy, which shares the network: the model that came is its owner's.
+        self.model = copy.copy(model)
+        self.model.memory = min(model.memory, batches // LONG_AT_ONCE)
         self.gallery = gallery
         self.origin = origin or Origin()
         self.work = Work()

@@ -17,6 +17,8 @@ __all__ = ["Turn", "Turns"]
 
 # However many quick questions come, long work gets a batch as often as this.
 _PATIENCE_SECONDS = 0.5
+# Quick questions come in rows, the next one as soon as the last is answered: long work lets the whole row go first.
+_LINGER_SECONDS = 0.03
 
 
 class Turns:
@@ -37,7 +39,7 @@ class Turns:
         self._busy = False
         self._quick = 0
         self._waiting: deque[Turn] = deque()
-        self._last_long = -patience
+        self._last_long = self._last_quick = -patience
 
     def announce(self, count: int) -> None:
         """Note that quick work came, which waits elsewhere for now, or that it went.
@@ -49,6 +51,8 @@ class Turns:
         """
         with self._condition:
             self._quick += count
+            if count < 0:
+                self._last_quick = time.monotonic()
             self._condition.notify_all()
 
     @contextmanager
@@ -103,6 +107,9 @@ class Turns:
     def _crowded(self) -> bool:
         return self._quick > 0 or bool(self._waiting)
 
+    def _lingering(self) -> bool:
+        return time.monotonic() - self._last_quick < _LINGER_SECONDS
+
     def _long_is_due(self) -> bool:
         return bool(self._waiting) and time.monotonic() - self._last_long >= self._patience
 
@@ -113,8 +120,8 @@ class Turns:
                 while not self._may_go(turn):
                     if turn.gone.is_set():
                         raise VisitorGone("The visitor left before the answer was ready.")
-                    # Patience ends by itself; all else is told.
-                    self._condition.wait(self._patience if self._quick else None)
+                    # Patience and lingering end by themselves, all else is told.
+                    self._condition.wait(self._patience if self._quick else _LINGER_SECONDS)
                 self._busy = turn.has_network = True
             finally:
                 self._waiting.remove(turn)
@@ -122,7 +129,8 @@ class Turns:
 
     def _may_go(self, turn: Turn) -> bool:
         first = self._waiting[0] is turn
-        return first and not self._busy and not turn.gone.is_set() and (self._quick == 0 or self._long_is_due())
+        free = self._quick == 0 and not self._lingering()
+        return first and not self._busy and not turn.gone.is_set() and (free or self._long_is_due())
 
     def _end(self, turn: Turn) -> None:
         if turn.has_network:
