@@ -131,7 +131,7 @@ STATES: list[tuple[str, list[Step]]] = [
         [click("mask-reasons"), wait_for("reason-0"), lambda page: page.get_by_test_id("reason-0").focus()],
     ),
     ("reasons under way", [hold("**/reasons"), click("mask-reasons"), wait_for("reasons-cancel")]),
-    ("no reasons", [fail("**/reasons"), click("mask-reasons"), wait_for("reasons-retry")]),
+    ("no reasons", [fail("**/reasons"), wait_for_map, click("mask-reasons"), wait_for("reasons-retry")]),
     ("narrow window", [resize(700, 900), see_network]),
     ("narrow window with help", [resize(700, 900), press("?"), wait_for("help")]),
     ("no map", [fail("**/attribution"), wait_for("importance-error")]),

@@ -86,7 +86,7 @@ def test_reasons_by_keyboard_alone_and_from_a_link(page: Any, site: Site) -> Non
     until(page, "document.querySelector('[data-testid=reason-channels]').innerText.includes('channel')")
     sent = ask(page, lambda: page.keyboard.press("Enter"))
     assert sent["region"]["kind"] == "mask"
-    assert "mask=reasons" in page.url
+    until(page, "location.hash.includes('mask=reasons') && location.hash.includes('region=')")
     page.reload()
     by_id(page, "reason-0").wait_for()
     assert by_id(page, "mask-reasons").get_attribute("aria-pressed") == "true"
