@@ -197,7 +197,7 @@ def _report(attribution: Attribution, output: Path | None, *, as_json: bool) -> 
     )
 
 
-_FIELDS = ("name", "title", "family", "summary", "citation", "url", "cannot", "at", "signed", "quick", "linear")
+_FIELDS = ("name", "title", "family", "summary", "citation", "url", "cannot", "at", "size", "signed", "quick", "linear")
 
 
 def _method_data(method: Method) -> dict[str, Any]:
