@@ -26,8 +26,8 @@ class QuickPooling(TorchFunctionMode):
     """Computes 2-D max pooling by rows, then by columns, while the context lasts.
 
     PyTorch's own (seen in 2.13 and 2.14, on CPUs) looks at each window by itself and notes where its maximum is, in
-    ten times the time. Where it is matters only to a backward pass that goes back so far; then it is found out, once, by
-    PyTorch itself. Forward and backward give bit for bit what PyTorch gives.
+    ten times the time. Where it is matters only to a backward pass that goes back so far; then it is found out, once,
+    by PyTorch itself. Forward and backward give bit for bit what PyTorch gives.
 
     Examples
     --------
