@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import itertools
+import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from .colors import class_colors, to_rgb
 from .errors import InvalidImage, InvalidInput, SegscopeError, UnknownName, UnsupportedNetwork, shown
@@ -63,7 +66,8 @@ class SegmentationModel:
     Raises
     ------
     InvalidInput
-        When the network isn't a ``torch.nn.Module``, class names repeat, or colours don't fit the classes.
+        When the network isn't a ``torch.nn.Module`` or has no weights yet, class names repeat, or colours don't fit the
+        classes.
 
     Examples
     --------
@@ -93,6 +97,7 @@ class SegmentationModel:
             raise UnknownName("kind of output", output, OUTPUTS)
         if preprocess is not None and not isinstance(preprocess, Preprocess):
             raise InvalidInput(f"preprocess is a {type(preprocess).__name__}; expected a segscope.Preprocess.")
+        _check_weights(network)
         self.network = _on_device(network, device)
         self.preprocess = preprocess or Preprocess(channels=None)
         self.layers = None if layers is None else _names_of(layers)
@@ -113,6 +118,7 @@ class SegmentationModel:
         cls,
         source: str,
         *,
+        weights: str | os.PathLike[str] | None = None,
         classes: Sequence[str] | None = None,
         colors: Sequence[str] | None = None,
         preprocess: Preprocess | None = None,
@@ -124,7 +130,13 @@ class SegmentationModel:
         ----------
         source : str
             ``"demo"`` for the network that comes with segscope; ``"module:function"`` or ``"file.py:function"`` for a
-            function without arguments that returns a network or a :class:`SegmentationModel`.
+            function without arguments that returns a network or a :class:`SegmentationModel`;
+            ``"torchvision:NAME"``, ``"smp:ARCHITECTURE/ENCODER"``, ``"hf:ID or folder"``, ``"onnx:FILE"``,
+            ``"keras:FILE"`` or ``"export:FILE.pt2"`` for what other libraries make, whose class names and preprocessing
+            are taken over; or a source of another package.
+        weights : path, optional
+            A file of weights for the network: safetensors, or what ``torch.save(network.state_dict(), …)`` wrote; no
+            code in it runs. ``"random"`` for random ones, where a source would ask for weights.
         classes, colors, preprocess, device
             As in the constructor; each overrides what the source says.
 
@@ -136,11 +148,13 @@ class SegmentationModel:
         Raises
         ------
         InvalidInput
-            When the source can't be read, imported or called.
+            When the source can't be read, imported or called, or the weights don't fit.
+        MissingExtra
+            When the source needs a package that isn't installed; the message names the ``pip install``.
         """
         from .sources import load_model
 
-        return load_model(source, classes=classes, colors=colors, preprocess=preprocess, device=device)
+        return load_model(source, weights=weights, classes=classes, colors=colors, preprocess=preprocess, device=device)
 
     def with_options(
         self,
@@ -397,6 +411,24 @@ def _lock_of(network: nn.Module) -> threading.RLock:
     """Return the lock that all models of a network share, since its modes and hooks are set during a pass."""
     with _LOCKS_LOCK:
         return _LOCKS.setdefault(network, threading.RLock())
+
+
+def _check_weights(network: nn.Module) -> None:
+    """Refuse a network that is only a description of its weights."""
+    tensors = dict(itertools.chain(network.named_parameters(), network.named_buffers()))
+    lazy = [name for name, tensor in tensors.items() if is_lazy(tensor)]
+    if lazy:
+        raise InvalidInput(
+            f"{len(lazy)} of the network's weights have no size before a first run ({lazy[0]}, …); run it once on an "
+            "input before."
+        )
+    hollow = [name for name, tensor in tensors.items() if tensor.is_meta]
+    if hollow:
+        raise InvalidInput(
+            f"{len(hollow)} of the network's {len(tensors)} weights are on the device 'meta', which holds no numbers "
+            f"({hollow[0]}, …); load them with network.load_state_dict(state, assign=True), or give their file with "
+            "--weights (weights=… in Python)."
+        )
 
 
 def _on_device(network: nn.Module, device: str | torch.device | None) -> nn.Module:

@@ -1,0 +1,104 @@
+"""ONNX files, as PyTorch networks by onnx2torch."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..errors import InvalidInput
+from ..model import SegmentationModel
+from ..preprocess import Preprocess
+from .base import Made, Order, Source, distinct, failures_of, required
+
+__all__ = ["SOURCE"]
+
+
+def _load(order: Order) -> Made:
+    onnx = required("onnx", extra="onnx")
+    converter = required("onnx2torch", extra="onnx")
+    path = order.file()
+    order.refuse_weights(why="is a file that holds its weights")
+    with failures_of(order.source):
+        model = onnx.load(str(path))
+    shape = _input_shape(model, order.source)
+    unknown = _unknown_operators(model)
+    if unknown:
+        raise InvalidInput(
+            f"The model source {order.source!r} uses operators that onnx2torch doesn't know: {', '.join(unknown)}. "
+            "Export it with another opset_version or without them, or load the PyTorch network itself with "
+            "file.py:function."
+        )
+    with failures_of(order.source):
+        network = converter.convert(model)
+    last = _is_channels_last(shape)
+    if last:
+        network.register_forward_pre_hook(_to_channels_last)
+    height, width, channels = (shape[1], shape[2], shape[3]) if last else (shape[2], shape[3], shape[1])
+    return SegmentationModel(
+        network.eval(),
+        classes=_classes(model),
+        preprocess=Preprocess((height, width) if height and width else None, channels=channels),
+        channels_last=True if last else None,
+        name=path.stem,
+    )
+
+
+def _input_shape(model: Any, source: str) -> list[int | None]:
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [given for given in model.graph.input if given.name not in weights]
+    if len(inputs) != 1:
+        raise InvalidInput(
+            f"The model source {source!r} takes {len(inputs)} inputs ({', '.join(given.name for given in inputs)}); "
+            "expected one, the image."
+        )
+    dimensions = inputs[0].type.tensor_type.shape.dim
+    if len(dimensions) != 4:
+        raise InvalidInput(f"The input of {source!r} has {len(dimensions)} axes; expected batch×channels×height×width.")
+    return [dimension.dim_value or None for dimension in dimensions]
+
+
+def _is_channels_last(shape: list[int | None]) -> bool:
+    small = (1, 3, 4)
+    return shape[3] in small and shape[1] not in small
+
+
+def _to_channels_last(_network: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (arguments[0].permute(0, 2, 3, 1),)
+
+
+def _unknown_operators(model: Any) -> list[str]:
+    registry = required("onnx2torch.node_converters.registry", extra="onnx")
+    versions = {opset.domain: opset.version for opset in model.opset_import}
+    unknown: dict[str, None] = {}
+    for node in model.graph.node:
+        version = versions.get(node.domain, 1)
+        try:
+            registry.get_converter(operation_type=node.op_type, version=version, domain=node.domain)
+        except NotImplementedError:
+            unknown[f"{node.domain + '.' if node.domain else ''}{node.op_type} (opset {version})"] = None
+    return list(unknown)
+
+
+def _classes(model: Any) -> tuple[str, ...] | None:
+    """Return the class names that exporters keep under "names" or "classes", as a list or by index."""
+    texts = {entry.key: entry.value for entry in model.metadata_props}
+    for key in ("classes", "names"):
+        try:
+            names = ast.literal_eval(texts.get(key, "None"))
+        except (ValueError, SyntaxError):
+            continue
+        names = [names[index] for index in sorted(names)] if isinstance(names, dict) else names
+        if isinstance(names, (list, tuple)) and len(names) > 1:
+            return distinct(names)
+    return None
+
+
+SOURCE = Source(
+    scheme="onnx",
+    form="onnx:FILE",
+    summary="An ONNX file, as a PyTorch network by onnx2torch.",
+    load=_load,
+    extra="onnx",
+)
