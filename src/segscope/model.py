@@ -333,7 +333,7 @@ class SegmentationModel:
                 logits, capture = self._once_more(leaf, geometry, logits, capture)
             if self._follows:
                 self._copied = (self._copied or set()) | capture.overwritten()
-            capture.settle()
+            capture.settle(queries=logits.queries)
             if self._classes is None:
                 names = tuple(f"class {index}" for index in range(logits.values.shape[1]))
                 self._colors = None if self._colors is None else _checked_colors(self._colors, names)

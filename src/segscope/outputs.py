@@ -28,6 +28,9 @@ OUTPUTS = ("auto", "logits", "probabilities")
 _MOVING = ("Alias", "Clone", "Permute", "Select", "Slice", "Squeeze", "ToCopy", "Transpose", "Unsqueeze")
 _RESHAPING = {*_MOVING, "UnsafeView", "UpsampleBilinear2D", "UpsampleNearest2D", "View"}
 
+# What transformers calls the two outputs of networks that classify masks.
+_QUERIES = ("class_queries_logits", "masks_queries_logits")
+
 
 class Reading(NamedTuple):
     """How a network's output was read, so that the next one is read in the same way whatever its numbers are.
@@ -59,11 +62,14 @@ class Logits(NamedTuple):
         the second class has the probability sigmoid(z) that such a network means.
     reading : Reading
         How they were found in the output.
+    queries : int
+        How many queries the network classifies masks by; 0 where it classifies pixels.
     """
 
     values: Tensor
     temperature: float
     reading: Reading
+    queries: int = 0
 
 
 def read_logits(
@@ -127,7 +133,9 @@ def read_logits(
             f"The network puts out {logits.shape[1]} classes (shape {tuple(tensor.shape)}), but {classes} class names "
             "were given."
         )
-    return Logits(logits, temperature, Reading(output, probabilities, channels_last))
+    masks = None if callable(output) else _part(raw, _QUERIES[1])
+    queries = masks.shape[1] if isinstance(masks, Tensor) else 0
+    return Logits(logits, temperature, Reading(output, probabilities, channels_last), queries)
 
 
 def read_again(raw: Any, reading: Reading) -> Tensor:
@@ -192,7 +200,7 @@ def read_tensor_again(tensor: Tensor, reading: Reading) -> Tensor:
 def _find(raw: Any) -> Any:
     if isinstance(raw, Tensor):
         return raw
-    queries = [_part(raw, name) for name in ("class_queries_logits", "masks_queries_logits")]
+    queries = [_part(raw, name) for name in _QUERIES]
     if all(isinstance(part, Tensor) for part in queries):
         return _joined(*queries)
     if isinstance(raw, Mapping):

@@ -62,6 +62,10 @@ def check(cell: Cell) -> None:
     model = made if isinstance(made, SegmentationModel) else SegmentationModel(made)
     image = torch.randn(cell.channels, *cell.size, generator=torch.Generator().manual_seed(3))
     network = in_use(model.network)
+    with torch.no_grad():
+        # Some prepare themselves when they are first run.
+        model.network.eval()(image[None])
+    network.train()
     before = state(network)
     with model.predict(image) as prediction:
         assert prediction.mask.shape == cell.size
@@ -112,7 +116,8 @@ def plain_maps(
     def keep(name: str) -> Any:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> Any:
             tensor = tensor_of(output)
-            tensor.retain_grad()
+            if tensor.requires_grad:
+                tensor.retain_grad()
             outputs[name].append(tensor)
             # What comes next may write over it.
             return output.clone() if isinstance(output, Tensor) else None
@@ -121,22 +126,28 @@ def plain_maps(
 
     modules = dict(network.named_modules())
     modes = {module: module.training for module in modules.values()}
+    required = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
     handles = [modules[name].register_forward_hook(keep(name)) for name in {name.split("#")[0] for name in names}]
     try:
         for module in modes:
             module.training = False
-        # As a leaf, so that the first layer has a gradient even where its weights are frozen.
+        for parameter, _ in required:
+            # Some operations have other kernels, which round differently, where weights need a gradient.
+            parameter.requires_grad_(False)
         low = cell.read(network(image[None].clone().requires_grad_())).float()
     finally:
         for handle in handles:
             handle.remove()
         for module, training in modes.items():
             module.training = training
+        for parameter, requires_grad in required:
+            parameter.requires_grad_(requires_grad)
     low = torch.cat([-low, low], 1) if low.shape[1] == 1 else low
-    logits = functional.interpolate(low, cell.size, mode="bilinear", align_corners=False)
+    shrinks = low.shape[2] > cell.size[0]
+    logits = functional.interpolate(low, cell.size, mode="bilinear", align_corners=False, antialias=shrinks)
     labels = logits[0].argmax(0)
     label = int(labels.flatten().bincount().argmax())
-    kept = [tensor for name in names for tensor in outputs[name.split("#")[0]]]
+    kept = [tensor for name in names for tensor in outputs[name.split("#")[0]] if tensor.requires_grad]
     gradients = torch.autograd.grad(logits[0, label][labels == label].mean(), kept, allow_unused=True)
     by_tensor = dict(zip(map(id, kept), gradients, strict=True))
     maps = {}

@@ -51,7 +51,7 @@ def _load(order: Order) -> Made:
 def _where(order: Order) -> dict[str, Any]:
     """Return what keeps a folder from being looked up anywhere else."""
     path = Path(order.rest).expanduser()
-    if path.is_dir():
+    if order.rest and path.is_dir():
         if not (path / "config.json").is_file():
             raise InvalidInput(f"The folder {str(path)!r} has no config.json; expected what save_pretrained wrote.")
         return {"local_files_only": True}

@@ -30,6 +30,7 @@ def _load(order: Order) -> Made:
             "Export it with another opset_version or without them, or load the PyTorch network itself with "
             "file.py:function."
         )
+    _share_weights(model)
     with failures_of(order.source):
         network = converter.convert(model)
     last = _is_channels_last(shape)
@@ -66,6 +67,20 @@ def _is_channels_last(shape: list[int | None]) -> bool:
 
 def _to_channels_last(_network: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return (arguments[0].permute(0, 2, 3, 1),)
+
+
+def _share_weights(model: Any) -> None:
+    """Name weights where they are used: exporters hand on equal ones by Identity nodes, which onnx2torch can't follow."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    kept_names = {output.name for output in model.graph.output}
+    same: dict[str, str] = {}
+    for node in list(model.graph.node):
+        if node.op_type == "Identity" and node.input[0] in weights | same.keys() and node.output[0] not in kept_names:
+            same[node.output[0]] = same.get(node.input[0], node.input[0])
+            model.graph.node.remove(node)
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = same.get(name, name)
 
 
 def _unknown_operators(model: Any) -> list[str]:
