@@ -55,7 +55,7 @@ def nested() -> Any:
 
 
 @keras.saving.register_keras_serializable("segscope_tests")
-class Subclassed(keras.Model):
+class Subclassed(keras.Model):  # type: ignore[misc, name-defined] # Keras has no annotations here
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.first = L.Conv2D(6, 3, padding="same", activation="relu", name="one")

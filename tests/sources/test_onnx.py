@@ -35,7 +35,12 @@ class Tensors(nn.Module):
         return raw.logits if hasattr(raw, "logits") else raw["out"] if isinstance(raw, dict) else tensor_of(raw)
 
 
-def export(network: nn.Module, file: Path, *, size: tuple[int, int] = (64, 64), free: bool = False) -> None:
+def export(
+    network: nn.Module, file: Path, *, size: tuple[int, int] = (64, 64), free: bool = False, new: bool = False
+) -> None:
+    if new:
+        torch.onnx.export(Tensors(network).eval(), (torch.randn(1, 3, *size),), str(file), dynamo=True, verbose=False)
+        return
     axes = {"images": {2: "height", 3: "width"}} if free else {}
     torch.onnx.export(
         Tensors(network).eval(),
@@ -91,6 +96,25 @@ def test_file_works(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     export(NETWORKS[name](), tmp_path / "net.onnx")
     check(Cell(name, lambda: SegmentationModel.load(f"onnx:{tmp_path / 'net.onnx'}")))
+
+
+def test_operator_without_an_older_form(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    export(segformer(), tmp_path / "net.onnx", new=True)
+    with pytest.raises(InvalidInput, match=r"doesn't know: .*Gelu .*dynamo=False, opset_version=14"):
+        SegmentationModel.load(f"onnx:{tmp_path / 'net.onnx'}")
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "segformer"])
+def test_file_of_the_newer_exporter_works(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    torch.manual_seed(0)
+    network = NETWORKS[name]()
+    export(network, tmp_path / "net.onnx", new=True)
+    image = torch.randn(3, 64, 64)
+    with SegmentationModel.load(f"onnx:{tmp_path / 'net.onnx'}").predict(image) as prediction:
+        expected = Tensors(network)(image[None])[0].detach()
+        np.testing.assert_allclose(prediction.logits, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
 
 
 def test_logits_equal_the_exported_networks(tmp_path: Path) -> None:

@@ -14,6 +14,16 @@ from .base import Made, Order, Source, distinct, failures_of, required
 
 __all__ = ["SOURCE"]
 
+# The opset that changed how reductions, Resize and Split are written.
+_CHANGED = 18
+# What later opsets only opened to more types of numbers, as far as these networks use it.
+_SAME = (
+    "Cast", "ConstantOfShape", "Constant", "Equal", "Flatten", "Identity", "Pad", "Reshape", "Shape", "Squeeze",
+    "Transpose", "Unsqueeze", "AveragePool", "Size",
+)  # fmt: skip
+_INPUTS = 3
+"""Of a Pad as it was; a fourth names its axes."""
+
 
 def _load(order: Order) -> Made:
     onnx = required("onnx", extra="onnx")
@@ -23,14 +33,16 @@ def _load(order: Order) -> Made:
     with failures_of(order.source):
         model = onnx.load(str(path))
     shape = _input_shape(model, order.source)
+    _share_weights(model)
     unknown = _unknown_operators(model)
+    if unknown and _lower(onnx, model):
+        unknown = _unknown_operators(model)
     if unknown:
         raise InvalidInput(
             f"The model source {order.source!r} uses operators that onnx2torch doesn't know: {', '.join(unknown)}. "
-            "Export it with another opset_version or without them, or load the PyTorch network itself with "
-            "file.py:function."
+            "Export it with an older opset, torch.onnx.export(…, dynamo=False, opset_version=14), or load the PyTorch "
+            "network itself with file.py:function."
         )
-    _share_weights(model)
     with failures_of(order.source):
         network = converter.convert(model)
     last = _is_channels_last(shape)
@@ -70,7 +82,7 @@ def _to_channels_last(_network: nn.Module, arguments: tuple[Tensor, ...]) -> tup
 
 
 def _share_weights(model: Any) -> None:
-    """Name weights where they are used: exporters hand on equal ones by Identity nodes, which onnx2torch can't follow."""
+    """Name weights where they are used: exporters hand on equal ones by Identity, where onnx2torch doesn't follow."""
     weights = {tensor.name for tensor in model.graph.initializer}
     kept_names = {output.name for output in model.graph.output}
     same: dict[str, str] = {}
@@ -81,6 +93,58 @@ def _share_weights(model: Any) -> None:
     for node in model.graph.node:
         for index, name in enumerate(node.input):
             node.input[index] = same.get(name, name)
+
+
+def _lower(onnx: Any, model: Any) -> bool:
+    """Write operators that opset 18 changed as opset 17 has them, where they mean the same; tell whether it could."""
+    # Exporters write opset 18 by default, and onnx2torch knows those operators (reductions, Resize, Split) from before.
+    opset = next((each for each in model.opset_import if each.domain == ""), None)
+    if opset is None or opset.version < _CHANGED:
+        return False
+    nodes = [node for node in model.graph.node if node.domain == ""]
+    changed = [node for node in nodes if _since(onnx, node, opset.version) >= _CHANGED]
+    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    values |= {
+        node.output[0]: onnx.numpy_helper.to_array(each.t)
+        for node in nodes
+        if node.op_type == "Constant"
+        for each in node.attribute
+        if each.name == "value"
+    }
+    if not all(_is_lowered(onnx, node, values) for node in changed):
+        return False
+    opset.version = _CHANGED - 1
+    return True
+
+
+def _since(onnx: Any, node: Any, version: int) -> int:
+    return int(onnx.defs.get_schema(node.op_type, max_inclusive_version=version).since_version)
+
+
+def _is_lowered(onnx: Any, node: Any, values: dict[str, Any]) -> bool:
+    attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+    dropped: dict[str, Any] = {}
+    if node.op_type == "Resize":
+        # What older ones can't say, at the values that mean what they do.
+        dropped = {"antialias": 0, "keep_aspect_ratio_policy": b"stretch"}
+    elif node.op_type == "Split" and len(node.input) == 1:
+        # Equal parts need no number: there are as many as outputs.
+        dropped = {"num_outputs": len(node.output)}
+    elif node.op_type.startswith("Reduce") and len(node.input) == 2 and node.input[1] in values:
+        axes = [int(axis) for axis in values[node.input[1]].ravel()]
+        if attributes.get("noop_with_empty_axes") and not axes:
+            return False
+        dropped = {"noop_with_empty_axes": attributes.get("noop_with_empty_axes", 0)}
+        del node.input[1]
+        node.attribute.append(onnx.helper.make_attribute("axes", axes))
+    elif node.op_type not in _SAME or len(node.input) > _INPUTS or "dilations" in attributes:
+        return False
+    if any(attributes.get(name, value) != value for name, value in dropped.items()):
+        return False
+    kept = [each for each in node.attribute if each.name not in dropped]
+    del node.attribute[:]
+    node.attribute.extend(kept)
+    return True
 
 
 def _unknown_operators(model: Any) -> list[str]:
