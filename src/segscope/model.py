@@ -221,6 +221,11 @@ class SegmentationModel:
         """The floating-point type of the network's weights."""
         return next((tensor.dtype for tensor in self._tensors() if tensor.is_floating_point()), torch.float32)
 
+    @property
+    def bands(self) -> int | None:
+        """Channels of the images that the network takes, as far as preprocessing or its first convolution tell."""
+        return self.preprocess.channels or self._stem_channels()
+
     def class_index(self, class_: str | int) -> int:
         """Return the index of a class.
 
