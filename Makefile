@@ -22,17 +22,21 @@ ZENNIT ?= zennit==0.5.1
 BENCH_TORCH ?= torch==2.14.1 torchvision==0.29.1
 BENCH       := .venv-bench/.bench
 
+# Likewise the networks of other libraries, which come with torchvision.
+ANY := .venv-any/.any
+
 WEBTOOLS := web/node_modules/.package-lock.json
 
 WEB_SOURCES := $(shell find web -name node_modules -prune -o -type f -print 2>/dev/null)
 PAGE        := src/segscope/server/static/index.html
 
-.PHONY: help demo test check bench docs wheel clean
+.PHONY: help demo test test-sources check bench docs wheel clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    set everything up and open the explorer on the bundled network and images"
 	@echo "make test    set everything up and run all tests (browser tests where Chromium is found)"
+	@echo "make test-sources  install the libraries whose networks can be loaded, and run the tests of the model sources"
 	@echo "make check   lint, types, docstrings, and the web page's own checks and tests"
 	@echo "make bench   measure against peers"
 	@echo "make docs    build the documentation into build/docs"
@@ -44,6 +48,9 @@ demo: $(RUNTIME)
 
 test: $(DEV)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-sources: $(ANY)
+	.venv-any/bin/python -m pytest tests/sources $(ARGS)
 
 check: $(DEV) $(NODE) $(WEBTOOLS)
 	$(BIN)/ruff check
@@ -67,7 +74,7 @@ wheel: $(RUNTIME)
 	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf $(VENV) .venv-bench build dist docs/reference web/node_modules src/segscope/server/static src/segscope/server/static.*
+	rm -rf $(VENV) .venv-bench .venv-any build dist docs/reference web/node_modules src/segscope/server/static src/segscope/server/static.*
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
@@ -98,6 +105,11 @@ $(DOCS): $(SOURCES) | $(BIN)/python
 $(BENCH): $(SOURCES) | $(BIN)/python
 	$(BIN)/python -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --disable-pip-version-check $(BENCH_TORCH) --editable ".[bench]"
+	@touch $@
+
+$(ANY): $(SOURCES) | $(BIN)/python
+	$(BIN)/python -m venv .venv-any
+	.venv-any/bin/python -m pip install --disable-pip-version-check $(BENCH_TORCH) --editable ".[test,sources]"
 	@touch $@
 
 # Where the machine has no node that is new enough, one from Python's package index.

@@ -42,7 +42,7 @@ def broken():
     raise RuntimeError("the weights are missing")
 """
 MODEL = "network.py:build"
-COMMANDS = {"explain", "compare", "predict", "layers", "methods", "demo", "serve", "mushrooms", "train"}
+COMMANDS = {"explain", "compare", "predict", "layers", "methods", "doctor", "demo", "serve", "mushrooms", "train"}
 
 
 @dataclass

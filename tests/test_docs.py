@@ -3,15 +3,18 @@
 Every ``python`` block of a page runs, one after the other, in a folder that holds ``photo.jpg`` and the folders
 ``photos`` and ``masks``. A block that begins with a comment such as ``# mynetwork.py`` is that file as well. Every
 line of a ``sh`` block that starts ``segscope`` runs too; of a command that serves until it is stopped, the arguments
-are read.
+are read. A block after ``<!-- needs: package -->`` runs where that package is installed; a ``sh`` block after it runs
+where it does.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 import shutil
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -29,7 +32,9 @@ PAGES = [
     ROOT / "README.md",
     *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page.parent.name != "reference" and page != ELSEWHERE),
 ]
-BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"(?:^<!-- needs: (?P<needs>[\w, ]+) -->\n+)?^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 SERVING = {"demo", "serve"}
 NETWORK = """
 import torch
@@ -65,12 +70,22 @@ def workplace(tmp_path, monkeypatch):
 def test_code_on_page_runs(page, workplace):
     names: dict[str, object] = {"__name__": "page"}
     for block in BLOCK.finditer(page.read_text(encoding="utf-8")):
-        line = page.read_text(encoding="utf-8")[: block.start()].count("\n") + 2
-        if block["language"] == "python":
-            run_python(block["code"], f"{page.name}, line {line}", names)
-        elif block["language"] == "sh":
-            for command in re.sub(r"\\\n\s*", " ", block["code"]).splitlines():
-                run_command(shlex.split(command, comments=True))
+        needs = (block["needs"] or "").replace(",", " ").split()
+        if any(importlib.util.find_spec(package) is None for package in needs):
+            continue
+        line = page.read_text(encoding="utf-8")[: block.start("code")].count("\n") + 1
+        with warnings.catch_warnings():
+            if needs:  # what other packages warn of is their business
+                warnings.simplefilter("ignore")
+            run_block(block, f"{page.name}, line {line}", names)
+
+
+def run_block(block, place, names):
+    if block["language"] == "python":
+        run_python(block["code"], place, names)
+    elif block["language"] == "sh":
+        for command in re.sub(r"\\\n\s*", " ", block["code"]).splitlines():
+            run_command(shlex.split(command, comments=True))
 
 
 def run_python(code, place, names):

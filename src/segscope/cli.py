@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .commands import compare, demo, explain, explore, predict
+from .commands import compare, demo, doctor, explain, explore, predict
 from .errors import SegscopeError
 
 __all__ = ["app", "main"]
@@ -98,6 +98,7 @@ for _command in (
     predict.predict,
     explain.layers,
     explain.methods,
+    doctor.doctor,
     explore.demo,
     explore.serve,
     demo.mushrooms,

@@ -73,6 +73,8 @@ class Captured:
     type: str
     output: Tensor
     version: int
+    queries: int = 0
+    """How many queries the network has: tokens that stand for no place."""
 
     @property
     def kept(self) -> bool:
@@ -105,7 +107,7 @@ class Captured:
                 return Layout(first, second, third, channels_last=True)
             return Layout(second, third, first)
         if self.output.ndim == 3:
-            return token_layout(self.output.shape[1], self.output.shape[2], input_size)
+            return token_layout(self.output.shape[1], self.output.shape[2], input_size, queries=self.queries)
         return None
 
     def to_map(self, values: Tensor, input_size: tuple[int, int]) -> Tensor:
@@ -291,13 +293,15 @@ class Capture:
         """Tell whether everything that was kept is still as the layers put it out."""
         return all(captured.intact for captured in self.outputs.values())
 
-    def settle(self, *, keep: Collection[str] | None = None) -> None:
+    def settle(self, *, keep: Collection[str] | None = None, queries: int = 0) -> None:
         """Forget what is needed only while the network runs.
 
         Parameters
         ----------
         keep : collection of str, optional
             Of which layers the numbers are kept; of all without it. Of the others their shape is.
+        queries : int
+            How many queries the output turned out to have.
         """
         if keep is not None:
             wanted = {self.aliases.get(name, name) for name in keep}
@@ -305,6 +309,8 @@ class Capture:
                 captured = self.outputs[name]
                 shape = torch.empty_like(captured.output, device="meta", requires_grad=False)
                 self.outputs[name] = Captured(name, captured.type, shape, _version(shape))
+        for captured in self.outputs.values():
+            captured.queries = queries
         self._passed_on.clear()
         self._known.clear()
         self.image = None
@@ -452,8 +458,8 @@ def _fits(height: int, width: int, input_size: tuple[int, int]) -> bool:
     return abs(height * input_size[1] - width * input_size[0]) < max(input_size)
 
 
-def token_layout(tokens: int, channels: int, input_size: tuple[int, int]) -> Layout | None:
-    """Lay tokens out as a grid with the input's proportions; class and register tokens come first.
+def token_layout(tokens: int, channels: int, input_size: tuple[int, int], *, queries: int = 0) -> Layout | None:
+    """Lay tokens out as a grid with the input's proportions; queries, class and register tokens come first.
 
     Parameters
     ----------
@@ -461,15 +467,18 @@ def token_layout(tokens: int, channels: int, input_size: tuple[int, int]) -> Lay
         How many there are, and the length of each.
     input_size : (int, int)
         Height and width of the network's input.
+    queries : int
+        How many queries the network has. As many tokens are these, and no grid.
 
     Returns
     -------
     Layout or None
-        With up to eight tokens in front, as few as possible; None where no grid fits.
+        With up to eight tokens in front, as few as possible, or the queries and up to eight; None where no grid fits.
     """
-    fitting = [
-        layout for extra in range(min(9, tokens)) if (layout := _grid(tokens - extra, channels, input_size, extra))
-    ]
+    if tokens == queries:
+        return None
+    extras = [first + extra for first in sorted({0, queries}) for extra in range(9) if first + extra < tokens]
+    fitting = [layout for extra in extras if (layout := _grid(tokens - extra, channels, input_size, extra))]
     # Among few tokens several grids fit up to rounding: one that fits exactly is meant.
     exact = [layout for layout in fitting if layout.height * input_size[1] == layout.width * input_size[0]]
     return next(iter(exact + fitting), None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import itertools
+import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from .colors import class_colors, to_rgb
 from .errors import InvalidImage, InvalidInput, SegscopeError, UnknownName, UnsupportedNetwork, shown
@@ -64,7 +67,8 @@ class SegmentationModel:
     Raises
     ------
     InvalidInput
-        When the network isn't a ``torch.nn.Module``, class names repeat, or colours don't fit the classes.
+        When the network isn't a ``torch.nn.Module`` or has no weights yet, class names repeat, or colours don't fit the
+        classes.
 
     Examples
     --------
@@ -94,6 +98,7 @@ class SegmentationModel:
             raise UnknownName("kind of output", output, OUTPUTS)
         if preprocess is not None and not isinstance(preprocess, Preprocess):
             raise InvalidInput(f"preprocess is a {type(preprocess).__name__}; expected a segscope.Preprocess.")
+        _check_weights(network)
         self.network = _on_device(network, device)
         self.preprocess = preprocess or Preprocess(channels=None)
         self.layers = None if layers is None else _names_of(layers)
@@ -114,6 +119,7 @@ class SegmentationModel:
         cls,
         source: str,
         *,
+        weights: str | os.PathLike[str] | None = None,
         classes: Sequence[str] | None = None,
         colors: Sequence[str] | None = None,
         preprocess: Preprocess | None = None,
@@ -125,7 +131,13 @@ class SegmentationModel:
         ----------
         source : str
             ``"demo"`` for the network that comes with segscope; ``"module:function"`` or ``"file.py:function"`` for a
-            function without arguments that returns a network or a :class:`SegmentationModel`.
+            function without arguments that returns a network or a :class:`SegmentationModel`;
+            ``"torchvision:NAME"``, ``"smp:ARCHITECTURE/ENCODER"``, ``"hf:ID or folder"``, ``"onnx:FILE"``,
+            ``"keras:FILE"`` or ``"export:FILE.pt2"`` for what other libraries make, whose class names and preprocessing
+            are taken over; or a source of another package.
+        weights : path, optional
+            A file of weights for the network: safetensors, or what ``torch.save(network.state_dict(), …)`` wrote; no
+            code in it runs. ``"random"`` for random ones, where a source would ask for weights.
         classes, colors, preprocess, device
             As in the constructor; each overrides what the source says.
 
@@ -137,11 +149,13 @@ class SegmentationModel:
         Raises
         ------
         InvalidInput
-            When the source can't be read, imported or called.
+            When the source can't be read, imported or called, or the weights don't fit.
+        MissingExtra
+            When the source needs a package that isn't installed; the message names the ``pip install``.
         """
         from .sources import load_model
 
-        return load_model(source, classes=classes, colors=colors, preprocess=preprocess, device=device)
+        return load_model(source, weights=weights, classes=classes, colors=colors, preprocess=preprocess, device=device)
 
     def with_options(
         self,
@@ -207,6 +221,11 @@ class SegmentationModel:
     def dtype(self) -> torch.dtype:
         """The floating-point type of the network's weights."""
         return next((tensor.dtype for tensor in self._tensors() if tensor.is_floating_point()), torch.float32)
+
+    @property
+    def bands(self) -> int | None:
+        """Channels of the images that the network takes, as far as preprocessing or its first convolution tell."""
+        return self.preprocess.channels or self._stem_channels()
 
     def class_index(self, class_: str | int) -> int:
         """Return the index of a class.
@@ -346,7 +365,7 @@ class SegmentationModel:
             if self._follows:
                 self._copied = (self._copied or set()) | capture.overwritten()
             # What nobody asks about needn't be kept: that halves a prediction's memory.
-            capture.settle(keep=None if whole else self.layers)
+            capture.settle(keep=None if whole else self.layers, queries=logits.queries)
             if self._classes is None:
                 names = tuple(f"class {index}" for index in range(logits.values.shape[1]))
                 self._colors = None if self._colors is None else _checked_colors(self._colors, names)
@@ -432,6 +451,24 @@ def _lock_of(network: nn.Module) -> threading.RLock:
     """Return the lock that all models of a network share, since its modes and hooks are set during a pass."""
     with _LOCKS_LOCK:
         return _LOCKS.setdefault(network, threading.RLock())
+
+
+def _check_weights(network: nn.Module) -> None:
+    """Refuse a network that is only a description of its weights."""
+    tensors = dict(itertools.chain(network.named_parameters(), network.named_buffers()))
+    lazy = [name for name, tensor in tensors.items() if is_lazy(tensor)]
+    if lazy:
+        raise InvalidInput(
+            f"{len(lazy)} of the network's weights have no size before a first run ({lazy[0]}, …); run it once on an "
+            "input before."
+        )
+    hollow = [name for name, tensor in tensors.items() if tensor.is_meta]
+    if hollow:
+        raise InvalidInput(
+            f"{len(hollow)} of the network's {len(tensors)} weights are on the device 'meta', which holds no numbers "
+            f"({hollow[0]}, …); load them with network.load_state_dict(state, assign=True), or give their file with "
+            "--weights (weights=… in Python)."
+        )
 
 
 def _on_device(network: nn.Module, device: str | torch.device | None) -> nn.Module:

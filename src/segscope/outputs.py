@@ -28,6 +28,9 @@ OUTPUTS = ("auto", "logits", "probabilities")
 _MOVING = ("Alias", "Clone", "Permute", "Select", "Slice", "Squeeze", "ToCopy", "Transpose", "Unsqueeze")
 _RESHAPING = {*_MOVING, "UnsafeView", "UpsampleBilinear2D", "UpsampleNearest2D", "View"}
 
+# What transformers calls the two outputs of networks that classify masks.
+_QUERIES = ("class_queries_logits", "masks_queries_logits")
+
 
 class Reading(NamedTuple):
     """How a network's output was read, so that the next one is read in the same way whatever its numbers are.
@@ -59,11 +62,14 @@ class Logits(NamedTuple):
         the second class has the probability sigmoid(z) that such a network means.
     reading : Reading
         How they were found in the output.
+    queries : int
+        How many queries the network classifies masks by; 0 where it classifies pixels.
     """
 
     values: Tensor
     temperature: float
     reading: Reading
+    queries: int = 0
 
 
 def read_logits(
@@ -75,7 +81,9 @@ def read_logits(
     ----------
     raw : object
         A tensor; a mapping with ``"out"`` or ``"logits"``; an object with ``logits``; a tuple or list whose first is
-        the logits. Channels come first (B×K×h×w) or last (B×h×w×K); one channel, B×1×h×w or B×h×w, means two classes.
+        the logits; a mapping or object with ``class_queries_logits`` and ``masks_queries_logits``, as networks that
+        classify masks have them (MaskFormer, Mask2Former, OneFormer, EoMT). Channels come first (B×K×h×w) or last
+        (B×h×w×K); one channel, B×1×h×w or B×h×w, means two classes.
     classes : int, optional
         How many classes there should be; tells where the channels are.
     input_size : (int, int)
@@ -91,7 +99,8 @@ def read_logits(
     -------
     Logits
         With K ≥ 2 classes. One channel z becomes −z and z. Probabilities become their logarithm, which softmax turns
-        back into them (of one channel: the log-odds).
+        back into them (of one channel: the log-odds). Of queries, each class has the logarithm of its share, added up
+        over the queries: the query's probability of the class times that of the pixel's being in the query's mask.
 
     Raises
     ------
@@ -124,7 +133,9 @@ def read_logits(
             f"The network puts out {logits.shape[1]} classes (shape {tuple(tensor.shape)}), but {classes} class names "
             "were given."
         )
-    return Logits(logits, temperature, Reading(output, probabilities, channels_last))
+    masks = None if callable(output) else _part(raw, _QUERIES[1])
+    queries = masks.shape[1] if isinstance(masks, Tensor) else 0
+    return Logits(logits, temperature, Reading(output, probabilities, channels_last), queries)
 
 
 def read_again(raw: Any, reading: Reading) -> Tensor:
@@ -189,6 +200,9 @@ def read_tensor_again(tensor: Tensor, reading: Reading) -> Tensor:
 def _find(raw: Any) -> Any:
     if isinstance(raw, Tensor):
         return raw
+    queries = [_part(raw, name) for name in _QUERIES]
+    if all(isinstance(part, Tensor) for part in queries):
+        return _joined(*queries)
     if isinstance(raw, Mapping):
         values = [raw[key] for key in ("out", "logits") if key in raw] or (list(raw.values()) if len(raw) == 1 else [])
         return _find(values[0]) if values else None
@@ -197,6 +211,17 @@ def _find(raw: Any) -> Any:
     if isinstance(raw, (tuple, list)) and raw:
         return _find(raw[0])
     return None
+
+
+def _part(raw: Any, name: str) -> Any:
+    return raw.get(name) if isinstance(raw, Mapping) else getattr(raw, name, None)
+
+
+def _joined(classes: Tensor, masks: Tensor) -> Tensor:
+    """Join queries, B×Q×(K+1) and B×Q×h×w, to B×K×h×w; the last class stands for nothing."""
+    # The logarithm makes shares of what is added up: softmax divides it by its sum over the classes.
+    scores = torch.einsum("bqk,bqhw->bkhw", classes.softmax(-1)[..., :-1], masks.sigmoid())
+    return scores.clamp(min=torch.finfo(scores.dtype).tiny).log()
 
 
 def _with_batch(tensor: Tensor) -> Tensor:

@@ -27,9 +27,9 @@ class Preprocess:
     size : int or (int, int), optional
         Height and width of the network's input, in pixels; one number means a square. Without it the image keeps its
         size.
-    fit : {"resize", "letterbox"}
+    fit : {"resize", "letterbox", "shortest"}
         ``"resize"`` stretches the image to ``size``; ``"letterbox"`` keeps its proportions and pads around it, in the
-        middle.
+        middle; ``"shortest"`` keeps its proportions and makes its shorter side ``size``, one number.
     multiple_of : int
         Pad at the bottom and at the right until height and width are multiples of this.
     mean, std : float or sequence of float
@@ -38,6 +38,8 @@ class Preprocess:
         Channels that the network takes. Without it, as many as ``mean`` or ``std`` have, and else as the image has.
     fill : float
         The value of the padding, in the normalised units of the input: 0 is the mean.
+    longest : int, optional
+        With ``"shortest"``: the longer side is at most as many pixels, which makes the shorter one smaller.
 
     Raises
     ------
@@ -53,16 +55,21 @@ class Preprocess:
     """
 
     size: int | tuple[int, int] | None = None
-    fit: Literal["resize", "letterbox"] = "resize"
+    fit: Literal["resize", "letterbox", "shortest"] = "resize"
     multiple_of: int = 1
     mean: float | Sequence[float] = 0.0
     std: float | Sequence[float] = 1.0
     channels: int | None = None
     fill: float = 0.0
+    longest: int | None = None
 
     def __post_init__(self) -> None:
-        if self.fit not in ("resize", "letterbox"):
-            raise InvalidInput(f"fit is {self.fit!r}; expected 'resize' or 'letterbox'.")
+        if self.fit not in ("resize", "letterbox", "shortest"):
+            raise InvalidInput(f"fit is {self.fit!r}; expected 'resize', 'letterbox' or 'shortest'.")
+        if self.fit == "shortest" and not _is_count(self.size):
+            raise InvalidInput(f"size is {self.size!r}; expected one whole number with fit='shortest'.")
+        if self.longest is not None and not (self.fit == "shortest" and _is_count(self.longest)):
+            raise InvalidInput(f"longest is {self.longest!r}; expected a whole number, and fit='shortest'.")
         sides = self.size if isinstance(self.size, (tuple, list)) else (self.size, self.size)
         if self.size is not None and not (len(sides) == 2 and all(map(_is_count, sides))):
             raise InvalidInput(f"size is {self.size!r}; expected a positive whole number or (height, width).")
@@ -122,7 +129,7 @@ class Preprocess:
         Geometry
             Content, offset and input size.
         """
-        target = image if self.size is None else self._height_width(self.size)
+        target = self._target(image)
         content, offset = target, (0, 0)
         if self.fit == "letterbox":
             scale = min(target[0] / image[0], target[1] / image[1])
@@ -133,6 +140,16 @@ class Preprocess:
             offset = ((target[0] - content[0]) // 2, (target[1] - content[1]) // 2)
         height, width = (math.ceil(side / self.multiple_of) * self.multiple_of for side in target)
         return Geometry(image=image, content=content, offset=offset, input=(height, width))
+
+    def _target(self, image: tuple[int, int]) -> tuple[int, int]:
+        if self.size is None:
+            return image
+        if self.fit != "shortest" or not isinstance(self.size, (int, np.integer)):
+            return self._height_width(self.size)
+        scale = self.size / min(image)
+        if self.longest is not None:
+            scale = min(scale, self.longest / max(image))
+        return max(1, round(image[0] * scale)), max(1, round(image[1] * scale))
 
     def _numbers(self, name: str) -> float | tuple[float, ...]:
         given = getattr(self, name)

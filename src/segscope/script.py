@@ -65,7 +65,7 @@ class Recipe:
         ]
         return "\n".join(lines) + "\n"
 
-    def command(self, *, model: str, image: str, classes: str | None = None) -> str | None:
+    def command(self, *, model: str, image: str, weights: str | None = None, classes: str | None = None) -> str | None:
         """Return the command that does the same.
 
         Parameters
@@ -74,6 +74,8 @@ class Recipe:
             What ``--model`` takes.
         image : str
             The image's path.
+        weights : str, optional
+            What ``--weights`` takes.
         classes : str, optional
             The file of classes.
 
@@ -87,6 +89,7 @@ class Recipe:
             return None
         # What begins with a dash would be taken for an option.
         words = ["segscope", "explain", f"./{image}" if image.startswith("-") else image, "--model", model]
+        words += [] if weights is None else ["--weights", weights]
         words += [] if classes is None else ["--classes", classes]
         words += ["--class", str(self.target.class_), *region]
         words += [] if self.target.against is None else ["--against", str(self.target.against)]

@@ -22,6 +22,7 @@ from .options import (
     Pixel,
     RegionMask,
     ScoreKind,
+    WeightsFile,
     check_image,
     check_output,
     check_score,
@@ -59,6 +60,7 @@ def compare(
         ),
     ] = None,
     model: ModelSource = "demo",
+    weights: WeightsFile = None,
     methods: Annotated[
         str, typer.Option(metavar="NAMES", help="Names with commas between them, quick or all; see segscope methods.")
     ] = "quick",
@@ -96,7 +98,7 @@ def compare(
     _check(image, output, scale=scale, sort=sort, score=score)
     asked = read_region(pixel=pixel, box=box, mask=region, everywhere=everywhere)
     variants = _read_variants(methods, param or ())
-    loaded = load(model, classes, memory=None if memory is None else read_bytes(memory))
+    loaded = load(model, classes, weights=weights, memory=None if memory is None else read_bytes(memory))
     with loaded.predict(image) as prediction:
         comparison = prediction.compare(
             classes=[class_of(name, loaded.classes) for name in class_],

@@ -22,6 +22,7 @@ from .options import (
     Pixel,
     RegionMask,
     ScoreKind,
+    WeightsFile,
     check_image,
     check_output,
     check_score,
@@ -52,6 +53,7 @@ def explain(
         typer.Option("-o", "--output", metavar="FILE", help="A figure (.png, .svg, .pdf) or the numbers (.npz)."),
     ] = None,
     model: ModelSource = "demo",
+    weights: WeightsFile = None,
     layer: Annotated[
         str | None,
         typer.Option(
@@ -81,7 +83,7 @@ def explain(
     asked = read_region(pixel=pixel, box=box, mask=region, everywhere=everywhere)
     given = read_parameters(param or ())
     parameters = _checked_method(method, given, score)
-    loaded = load(model, classes, memory=None if memory is None else read_bytes(memory))
+    loaded = load(model, classes, weights=weights, memory=None if memory is None else read_bytes(memory))
     with loaded.predict(image) as prediction, _progress_of(method) as progress:
         attribution = prediction.explain(
             class_of(class_, loaded.classes),
@@ -105,6 +107,7 @@ def layers(
         ),
     ] = None,
     model: ModelSource = "demo",
+    weights: WeightsFile = None,
     classes: ClassesFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -113,7 +116,7 @@ def layers(
 
     if image is not None:
         check_image(image)
-    loaded = load(model, classes)
+    loaded = load(model, classes, weights=weights)
     with loaded.predict(Image.new("RGB", _BLANK_SIZE) if image is None else image) as prediction:
         found, default = list(prediction.layers.values()), prediction.default_layer
     if as_json:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import ClassesFile, load, read_bytes, read_classes
+from .options import ClassesFile, WeightsFile, load, read_bytes, read_classes
 from .report import print_line
 
 __all__ = ["demo", "serve"]
@@ -30,12 +30,18 @@ NoOpen = Annotated[bool, typer.Option("--no-open", help="Don't open the browser.
 def serve(
     *,
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="demo, module:function or file.py:function.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="demo, module:function, file.py:function, or another source: see segscope explain --help.",
+            show_default=False,
+        ),
     ],
     images: Annotated[Path, typer.Option(metavar="DIR", help="The images to show.")],
     masks: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Their true masks, of the same names: class indices.")
     ] = None,
+    weights: WeightsFile = None,
     classes: ClassesFile = None,
     port: Port = None,
     host: Host = "127.0.0.1",
@@ -44,7 +50,18 @@ def serve(
     no_open: NoOpen = False,
 ) -> None:
     """Explore a network on your own images, in the browser."""
-    _run(model, images, masks, classes=classes, port=port, host=host, token=token, memory=memory, browser=not no_open)
+    _run(
+        model,
+        images,
+        masks,
+        weights=weights,
+        classes=classes,
+        port=port,
+        host=host,
+        token=token,
+        memory=memory,
+        browser=not no_open,
+    )
 
 
 def demo(
@@ -62,6 +79,7 @@ def demo(
         "demo",
         DATA / "images",
         DATA / "masks",
+        weights=None,
         classes=None,
         port=port,
         host=host,
@@ -76,6 +94,7 @@ def _run(
     images: Path,
     masks: Path | None,
     *,
+    weights: str | None,
     classes: Path | None,
     port: int | None,
     host: str,
@@ -96,10 +115,11 @@ def _run(
         gallery = Gallery(images, masks=masks)
         for problem in gallery.problems():
             typer.echo(f"left out: {problem.message}", err=True)
-        loaded = load(model, classes)
+        loaded = load(model, classes, weights=weights)
         names, colors = (None, None) if classes is None else read_classes(classes)
         origin = Origin(
             source=model,
+            weights=weights,
             classes=None if names is None else tuple(names),
             colors=None if colors is None else tuple(colors),
             classes_file=None if classes is None else str(classes),

@@ -29,6 +29,7 @@ __all__ = [
     "Pixel",
     "RegionMask",
     "ScoreKind",
+    "WeightsFile",
     "check_image",
     "check_output",
     "check_score",
@@ -43,7 +44,16 @@ __all__ = [
 ModelSource = Annotated[
     str,
     typer.Option(
-        "--model", metavar="MODEL", help="demo, module:function or file.py:function; the function returns the network."
+        "--model",
+        metavar="MODEL",
+        help="demo, module:function or file.py:function; the function returns the network. Also torchvision:NAME, "
+        "smp:ARCHITECTURE/ENCODER, hf:FOLDER, onnx:FILE, keras:FILE or export:FILE.",
+    ),
+]
+WeightsFile = Annotated[
+    str | None,
+    typer.Option(
+        "--weights", metavar="FILE", help="Weights for the network: safetensors or a state dict. Or random, to try."
     ),
 ]
 ClassesFile = Annotated[
@@ -68,7 +78,9 @@ Memory = Annotated[
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
-def load(source: str, classes_file: Path | None, *, memory: int | None = None) -> SegmentationModel:
+def load(
+    source: str, classes_file: Path | None, *, weights: str | None = None, memory: int | None = None
+) -> SegmentationModel:
     """Load a model, with the class names (and colours) of a file where one is given.
 
     Parameters
@@ -77,6 +89,8 @@ def load(source: str, classes_file: Path | None, *, memory: int | None = None) -
         As :meth:`segscope.SegmentationModel.load` takes it.
     classes_file : Path, optional
         As :func:`read_classes` takes it.
+    weights : str, optional
+        The file of weights, or ``"random"``.
     memory : int, optional
         Bytes that the passes which a method runs at once may take; as the model says otherwise.
 
@@ -93,7 +107,7 @@ def load(source: str, classes_file: Path | None, *, memory: int | None = None) -
     from ..model import SegmentationModel
 
     names, colors = (None, None) if classes_file is None else read_classes(classes_file)
-    model = SegmentationModel.load(source, classes=names, colors=colors)
+    model = SegmentationModel.load(source, weights=weights, classes=names, colors=colors)
     if memory is not None:
         model.memory = memory
     return model

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InvalidInput
-from .options import AsJson, ClassesFile, ImageFile, ModelSource, check_image, check_output, load
+from .options import AsJson, ClassesFile, ImageFile, ModelSource, WeightsFile, check_image, check_output, load
 from .report import print_json, print_line, print_table
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def predict(
         ),
     ] = None,
     model: ModelSource = "demo",
+    weights: WeightsFile = None,
     truth: Annotated[
         Path | None,
         typer.Option(metavar="MASK", help="The true mask, to compare with: class indices, as large as the image."),
@@ -43,7 +44,7 @@ def predict(
         check_image(truth)
     if output is not None:
         check_output(output, suffixes=(".png",))
-    loaded = load(model, classes)
+    loaded = load(model, classes, weights=weights)
     with loaded.predict(image, truth=truth) as prediction:
         summary = summarize(prediction)
         if output is not None:

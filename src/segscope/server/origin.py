@@ -25,6 +25,8 @@ class Origin:
         What :meth:`segscope.SegmentationModel.load` took; without it, the model came as an object.
     is_network : bool
         Whether that object was a bare network.
+    weights : str, optional
+        The file of weights that the source was loaded with.
     classes, colors : sequence of str, optional
         What the source was loaded with.
     classes_file : str, optional
@@ -35,6 +37,7 @@ class Origin:
 
     source: str | None = None
     is_network: bool = False
+    weights: str | None = None
     classes: tuple[str, ...] | None = None
     colors: tuple[str, ...] | None = None
     classes_file: str | None = None
@@ -46,7 +49,8 @@ class Origin:
         if self.source is None:
             return "segscope.SegmentationModel(network)" if self.is_network else None
         names = {"classes": self.classes, "colors": self.colors}
-        options = [
+        options = [] if self.weights is None else [f"weights={literal(self.weights)}"]
+        options += [
             f"{option}=[{', '.join(map(literal, names))}]" for option, names in names.items() if names is not None
         ]
         return call("segscope.SegmentationModel.load", [literal(self.source), *options])

@@ -1,29 +1,42 @@
-"""Where models come from: the demo, or a function in a module or file."""
+"""Where models come from: the demo, a function, or a file or network of another library, by ``"scheme:rest"``."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
+import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
-from torch import nn
 
-from ..errors import InvalidInput, SegscopeError, UnknownName
+from ..errors import InvalidInput
 from ..model import SegmentationModel
 from ..preprocess import Preprocess
+from . import demo, export, hf, keras, onnx, smp, torchvision
+from .base import RANDOM, Order, Source, all_sources, find_source, register
+from .python import load_function
+from .weights import load_state, read_state
 
-__all__ = ["load_model"]
+__all__ = [
+    "RANDOM",
+    "Order",
+    "Source",
+    "all_sources",
+    "find_source",
+    "load_model",
+    "load_state",
+    "read_state",
+    "register",
+]
+
+for _module in (demo, torchvision, smp, hf, onnx, keras, export):
+    register(_module.SOURCE)
 
 
 def load_model(
     source: str,
     *,
+    weights: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
     colors: Sequence[str] | None = None,
     preprocess: Preprocess | None = None,
@@ -34,7 +47,9 @@ def load_model(
     Parameters
     ----------
     source : str
-        ``"demo"``, ``"module:function"`` or ``"file.py:function"``.
+        ``"scheme:rest"`` of a registered source, ``"module:function"`` or ``"file.py:function"``.
+    weights : path, optional
+        A file of weights, or ``"random"``.
     classes, colors, preprocess, device
         Override what the source says.
 
@@ -46,103 +61,31 @@ def load_model(
     Raises
     ------
     InvalidInput
-        When the source can't be read, imported or called.
+        When the source can't be read, imported or called, or the weights don't fit.
+    MissingExtra
+        When the source needs a package that isn't installed.
     """
-    made = _make(source)
-    if isinstance(made, SegmentationModel):
-        if classes is None and colors is None and preprocess is None and device is None:
-            return made
-        return made.with_options(classes=classes, colors=colors, preprocess=preprocess, device=device)
-    if isinstance(made, nn.Module):
-        return SegmentationModel(made, classes=classes, colors=colors, preprocess=preprocess, device=device)
-    raise InvalidInput(
-        f"The model source {source!r} returned a {type(made).__name__}; expected a torch.nn.Module or a "
-        "segscope.SegmentationModel."
-    )
-
-
-def _make(source: str) -> Any:
     if not isinstance(source, str):
         raise InvalidInput(
             f"The model source is a {type(source).__name__}; expected text such as 'demo' or 'file.py:name'."
         )
-    if source == "demo":
-        from ..demo import load_demo
-
-        return load_demo()
-    place, _, name = source.rpartition(":")
-    if not place or not name:
-        raise InvalidInput(
-            f"The model source is {source!r}; expected 'demo', 'module:function' or 'file.py:function', "
-            "where the function returns the network."
-        )
-    function = _function(_module(place, source), name, source)
-    if isinstance(function, (SegmentationModel, nn.Module)):
-        return function
-    if not callable(function):
-        raise InvalidInput(f"{source!r} is a {type(function).__name__}; expected a function that returns the network.")
-    try:
-        return function()
-    except SegscopeError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise InvalidInput(f"The model source {source!r} failed: {type(error).__name__}: {error}") from error
+    scheme, colon, rest = source.partition(":")
+    found = find_source(scheme) if colon or scheme == "demo" else None
+    load = load_function if found is None else found.load
+    made = load(_order(source, rest, weights, classes))
+    given: dict[str, Any] = {"classes": classes, "colors": colors, "preprocess": preprocess, "device": device}
+    if not isinstance(made, SegmentationModel):
+        return SegmentationModel(made, **given)
+    return made if all(value is None for value in given.values()) else made.with_options(**given)
 
 
-def _module(place: str, source: str) -> ModuleType:
-    try:
-        if place.endswith(".py"):
-            return _module_from_file(Path(place))
-        return _module_by_name(place)
-    except SegscopeError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise InvalidInput(f"The model source {source!r} can't be imported: {type(error).__name__}: {error}") from error
-
-
-def _module_from_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise InvalidInput(f"There is no file {str(path)!r} to load a model from.")
-    # The name is the path, so that two files of the same name don't meet; classes defined in it stay importable by it.
-    name = f"segscope_source_{path.resolve()}"
-    specification = importlib.util.spec_from_file_location(name, path)
-    if specification is None or specification.loader is None:
-        raise InvalidInput(f"The file {str(path)!r} can't be loaded as Python.")
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module
-    # A file may import what lies beside it, as when it is run.
-    sys.path.insert(0, str(path.resolve().parent))
-    try:
-        specification.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    finally:
-        with suppress(ValueError):
-            sys.path.remove(str(path.resolve().parent))
-    return module
-
-
-def _module_by_name(name: str) -> ModuleType:
-    # A console script doesn't have the current folder on its path, where users keep their modules.
-    here = str(Path.cwd())
-    added = "" not in sys.path and here not in sys.path
-    if added:
-        sys.path.insert(0, here)
-    try:
-        return importlib.import_module(name)
-    finally:
-        if added:
-            with suppress(ValueError):
-                sys.path.remove(here)
-
-
-def _function(module: ModuleType, name: str, source: str) -> Any:
-    function = getattr(module, name, None)
-    if function is None:
-        raise UnknownName(
-            f"function in {source.rpartition(':')[0]}",
-            name,
-            [known for known in vars(module) if not known.startswith("_")],
-        )
-    return function
+def _order(source: str, rest: str, weights: object, classes: Sequence[str] | None) -> Order:
+    random = isinstance(weights, str) and weights == RANDOM
+    if weights is not None and not isinstance(weights, (str, os.PathLike)):
+        raise InvalidInput(f"The weights are a {type(weights).__name__}; expected a file, or {RANDOM!r}.")
+    file = None if weights is None or random else Path(weights).expanduser()
+    if file is not None and not file.is_file():
+        raise InvalidInput(f"There is no file of weights {str(file)!r}.")
+    return Order(
+        source=source, rest=rest, weights=file, random=random, classes=None if classes is None else len(classes)
+    )

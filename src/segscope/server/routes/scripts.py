@@ -26,5 +26,10 @@ def _answer(session: Session, image: GalleryImage, question: AttributionRequest)
     origin = session.origin
     command = None
     if origin.source is not None and origin.has_path(image):
-        command = recipe.command(model=origin.source, image=str(origin.path(image)), classes=origin.classes_file)
+        command = recipe.command(
+            model=origin.source,
+            image=str(origin.path(image)),
+            weights=origin.weights,
+            classes=origin.classes_file,
+        )
     return Script(python=recipe.python(), command=command)
