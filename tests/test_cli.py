@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import typer
 from PIL import Image, ImageFilter
 
@@ -266,6 +267,26 @@ def test_layers_lists_what_can_be_explained(run: Callable[..., Outcome]) -> None
     assert re.search(r"^3 +ReLU +12 +56×56 +default$", text.out, re.MULTILINE)
 
 
+def test_doctor_examines_a_network(run: Callable[..., Outcome]) -> None:
+    outcome = run("doctor", MODEL, "--image", "photo.jpg", "--json")
+    assert outcome.json["suggestions"][0] == {"layer": "3", "why": "the last map before the head"}
+    assert [check["problem"] for check in outcome.json["checks"]] == [""] * 5
+    text = run("doctor", MODEL, "--classes", "classes.txt")
+    assert "sky, hill, meadow" in text.out
+
+
+def test_weights_are_loaded_into_the_network(run: Callable[..., Outcome], folder: Path) -> None:
+    network = segscope.SegmentationModel.load(MODEL).network
+    last = list(network.state_dict())[-1]
+    state = {name: tensor * (name != last) for name, tensor in network.state_dict().items()}
+    torch.save(state | {last: torch.tensor([0.0, 1e6, 0.0])}, folder / "w.pt")
+    asked = ("--model", MODEL, "--weights", "w.pt", "--json")
+    assert [entry["share"] for entry in run("predict", "photo.jpg", *asked).json["classes"]] == [0, 1, 0]
+    assert run("explain", "photo.jpg", "--class", "1", *asked).code == 0
+    torch.save({"other": torch.zeros(1)}, folder / "w.pt")
+    assert "1 unexpected (other)" in run("layers", *asked).err
+
+
 def test_methods_lists_every_method_by_family(run: Callable[..., Outcome]) -> None:
     known = segscope.methods.all_methods()
     described = run("methods", "--json").json
@@ -420,6 +441,8 @@ def test_explorer_says_where_it_is(run: Callable[..., Outcome], monkeypatch: pyt
         (["methods", "gradcam"], "'grad-cam'"),
         (["methods", "grad-cam", "hires-cam"], "hires-cam"),
         (["layers", "nothing.jpg"], "no file 'nothing.jpg'"),
+        (["doctor", "demo", "--image", "nothing.jpg"], "no file 'nothing.jpg'"),
+        (["doctor", MODEL, "--weights", "nothing.pt"], "no file of weights 'nothing.pt'"),
         (["mushrooms", "--out", "classes.txt"], "is a file"),
         (["mushrooms", "--out", "rendered", "--count", "0"], "count"),
         (["mushrooms", "--out", "rendered", "--count", "many"], "--count"),

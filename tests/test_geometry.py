@@ -224,7 +224,7 @@ def test_values_of_another_size_are_refused() -> None:
         ({"size": (64, 64, 3)}, r"size is \(64, 64, 3\)"),
         ({"size": (64, 0)}, "expected a positive"),
         ({"size": True}, "size is True"),
-        ({"fit": "crop"}, "fit is 'crop'; expected 'resize' or 'letterbox'"),
+        ({"fit": "crop"}, "fit is 'crop'; expected 'resize', 'letterbox' or 'shortest'"),
         ({"multiple_of": 0}, "multiple_of is 0"),
         ({"multiple_of": 8.0}, "multiple_of is 8.0"),
         ({"multiple_of": None}, "multiple_of is None"),

@@ -289,3 +289,13 @@ def test_tokens_are_laid_out_in_the_proportions_of_the_input(
     layout = token_layout(tokens, 7, size)
     assert layout is not None
     assert (layout.height, layout.width, layout.channels, layout.extra) == (*grid, 7, extra)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [(100, None), (196, (14, 14, 0)), (100 + 1 + 196, (14, 14, 101)), (100 + 5 + 196, (14, 14, 105))],
+)
+def test_queries_stand_for_no_place(tokens: int, expected: tuple[int, int, int] | None) -> None:
+    layout = token_layout(tokens, 7, (224, 224), queries=100)
+    assert (layout and (layout.height, layout.width, layout.extra)) == expected
+    assert token_layout(100, 7, (224, 224)) is not None

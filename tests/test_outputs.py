@@ -257,3 +257,18 @@ def test_network_without_gradients(image: np.ndarray) -> None:
                 prediction.explain(0, Region.everywhere())
             with pytest.raises(UnsupportedNetwork, match="Gradients don't flow"):
                 prediction.explain_all()
+
+
+@pytest.mark.parametrize("kind", [dict, SimpleNamespace])
+def test_queries_are_joined_to_shares_of_each_class(kind: Any) -> None:
+    classes, masks = torch.randn(1, 5, 4, requires_grad=True), torch.randn(1, 5, 8, 12, requires_grad=True)
+    raw = kind(class_queries_logits=classes, masks_queries_logits=masks, loss=None)
+    logits = read_logits(raw, classes=3, input_size=SIZE, output="auto", channels_last=None)
+    assert logits.queries == 5
+    shares = torch.zeros(3, 8, 12)
+    for query in range(5):
+        # The last class stands for nothing.
+        shares += classes[0, query].softmax(0)[:3, None, None] * masks[0, query].sigmoid()
+    torch.testing.assert_close(logits.values[0].softmax(0), shares / shares.sum(0))
+    for gradient in torch.autograd.grad(logits.values[0, 1].mean(), (classes, masks)):
+        assert gradient.abs().max() > 0

@@ -477,7 +477,7 @@ def token_layout(tokens: int, channels: int, input_size: tuple[int, int], *, que
     """
     if tokens == queries:
         return None
-    extras = [first + extra for first in sorted({0, queries}) for extra in range(9) if first + extra < tokens]
+    extras = [first + extra for extra in range(9) for first in sorted({0, queries}) if first + extra < tokens]
     fitting = [layout for extra in extras if (layout := _grid(tokens - extra, channels, input_size, extra))]
     # Among few tokens several grids fit up to rounding: one that fits exactly is meant.
     exact = [layout for layout in fitting if layout.height * input_size[1] == layout.width * input_size[0]]
