@@ -53,7 +53,14 @@ class QuickPooling(TorchFunctionMode):
 def _window(maps: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, **rest: Any) -> _Window | None:
     """Return the window of a call that can be served; None for all others, which are left to PyTorch."""
     plain = type(maps) is Tensor and maps.device.type == "cpu" and maps.ndim == 4 and maps.is_floating_point()
-    if not plain or not maps.numel() or _pair(rest.pop("dilation", 1)) != (1, 1) or any(rest.values()):
+    # Another order in memory would go on into the result, and let the next convolution round in another way.
+    if (
+        not plain
+        or not maps.is_contiguous()
+        or not maps.numel()
+        or _pair(rest.pop("dilation", 1)) != (1, 1)
+        or any(rest.values())
+    ):
         return None
     kernel, padding = _pair(kernel_size), _pair(padding)
     window = _Window(kernel, kernel if stride in (None, [], ()) else _pair(stride), padding)
