@@ -49,19 +49,24 @@ def demo(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[Sit
         yield site
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES, ids=["x".join(map(str, size)) for size in SIZES])
-def test_views_are_not_blank(new_page: Callable[..., Any], demo: Site, size: tuple[int, int], scheme: str) -> None:
+@pytest.mark.parametrize("view", VIEWS)
+def test_view_is_not_blank(new_page: Callable[..., Any], demo: Site, view: str) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    page = new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
-    for name, steps in VIEWS.items():
-        page.goto("about:blank")
-        page.goto(demo.address)
-        wait_for_map(page)
-        for step in steps:
-            step(page)
-        wait_for_map(page)
-        data = page.screenshot(path=FOLDER / f"{name}-{size[0]}-{scheme}.png")
-        with Image.open(io.BytesIO(data)) as picture:
-            pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
-        assert len(np.unique(pixels, axis=0)) > LEAST_COLOURS, name
+    page = new_page(viewport={"width": SIZES[0][0], "height": SIZES[0][1]})
+    page.goto(demo.address)
+    wait_for_map(page)
+    for step in VIEWS[view]:
+        step(page)
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            wait_for_map(page)
+            assert colours(page.screenshot(path=FOLDER / f"{view}-{width}-{scheme}.png")) > LEAST_COLOURS
+
+
+def colours(data: bytes) -> int:
+    """Return how many colours a picture has."""
+    with Image.open(io.BytesIO(data)) as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(np.uint32)
+    return len(np.unique(pixels @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)))
