@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -202,3 +203,31 @@ def test_superpixels_at_a_layer_are_those_of_the_image_below_its_cells() -> None
             rows = [int((row + 0.5) * step) for row in range(place.size[0])]
             columns = [int((column + 0.5) * step) for column in range(place.size[1])]
             assert torch.equal(found, torch.from_numpy(labels[np.ix_(rows, columns)]).long())
+
+
+def test_who_waits_is_told_while_work_in_one_piece_goes_on() -> None:
+    told = threading.Event()
+    progress = Progress(lambda share: told.set() if share == 0 else None)
+    assert progress.meanwhile(lambda: told.wait(20)) is True
+    assert Progress().meanwhile(threading.get_ident) == threading.get_ident()
+
+
+def test_work_in_one_piece_hands_on_what_it_raises_and_ends_before_it_is_cancelled() -> None:
+    def fail() -> None:
+        raise ValueError("the work")
+
+    with pytest.raises(ValueError, match="the work"):
+        Progress(lambda share: None).meanwhile(fail)
+    told, ended = threading.Event(), threading.Event()
+
+    def cancel(share: float) -> None:
+        told.set()
+        raise KeyboardInterrupt("nobody waits")
+
+    def work() -> None:
+        told.wait(20)
+        ended.set()
+
+    with pytest.raises(KeyboardInterrupt, match="nobody waits"):
+        Progress(cancel).meanwhile(work)
+    assert ended.is_set()

@@ -224,7 +224,8 @@ def _forward(task: _Task, progress: Progress) -> Tensor:
 
     if len(channels) > _WORTHWHILE * batch:
         with suppress(_NoForwardMode):
-            written = _tried(rerun.linearized, task.function)
+            # It takes seconds in one piece, in which others may ask what needs no network.
+            written = progress.meanwhile(lambda: _tried(rerun.linearized, task.function))
             _compare_ways(written, along_each, random_like(task.activation, seed=1)[None])
             return _in_parts(task, written, torch.split(channels, min(_WRITTEN_AT_ONCE, batch)), progress)
     return _in_parts(task, along_each, torch.split(channels, batch), progress)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from typing import TypeVar
 
 __all__ = ["Progress"]
+
+Result = TypeVar("Result")
+
+_TELL_SECONDS = 0.03
 
 
 class Progress:
@@ -88,6 +94,29 @@ class Progress:
         elif self._tell is not None:
             # Nothing is known of the rest, but who waits may have left.
             self._tell(self._told)
+
+    def meanwhile(self, function: Callable[[], Result]) -> Result:
+        """Run a function that can't be divided, while whoever waits is told again and again that it goes on.
+
+        It gets a thread of its own where somebody is told, who may do other things meanwhile.
+
+        Parameters
+        ----------
+        function : callable
+            What to run. It runs to its end, also where the work is cancelled meanwhile.
+
+        Returns
+        -------
+        Result
+            What the function returned.
+        """
+        if self._tell is None:
+            return function()
+        with ThreadPoolExecutor(1) as thread:
+            job = thread.submit(function)
+            while not wait([job], timeout=_TELL_SECONDS).done:
+                self._tell(self._told)
+            return job.result()
 
     def _report(self, share: float) -> None:
         self._told = max(self._told, share)
