@@ -7,11 +7,14 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from .errors import InvalidInput
 
-__all__ = ["cache_folder", "write_file"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["cache_folder", "write_file", "write_result"]
 
 
 def cache_folder() -> Path:
@@ -65,3 +68,34 @@ def write_file(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]
         with contextlib.suppress(OSError):
             temporary.unlink()
     return place
+
+
+def write_result(path: str | os.PathLike[str], *, plot: Callable[[], Figure], to_npz: Callable[[], bytes]) -> Path:
+    """Write a result as a figure or as numbers, by the file's ending.
+
+    Parameters
+    ----------
+    path : path
+        Ends with ``.png``, ``.svg``, ``.pdf`` or ``.npz``; a file is replaced only by a complete one.
+    plot, to_npz : callable
+        Make the figure, or the content of an NPZ file.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InvalidInput
+        When the ending is another one, or the folder can't be written to.
+    """
+    kind = Path(path).suffix.lower().lstrip(".")
+    if kind == "npz":
+        return write_file(path, lambda file: file.write(to_npz()))
+    if kind not in ("png", "svg", "pdf"):
+        raise InvalidInput(
+            f"The file {os.fspath(path)!r} ends with {Path(path).suffix!r}; expected .png, .svg, .pdf or .npz."
+        )
+    figure = plot()
+    return write_file(path, lambda file: figure.savefig(file, format=kind, dpi=150))

@@ -17,7 +17,7 @@ from torch import Tensor
 from .colors import class_colors, to_rgb
 from .directional import Way, channel_derivatives
 from .errors import CannotExplain, InvalidInput, UnknownName, shown
-from .files import write_file
+from .files import write_result
 from .geometry import Geometry
 from .progress import Progress
 from .segments import components as connected_parts
@@ -310,15 +310,7 @@ class Reasons:
         InvalidInput
             When the ending is another one, or the folder can't be written to.
         """
-        kind = Path(path).suffix.lower().lstrip(".")
-        if kind == "npz":
-            return write_file(path, lambda file: file.write(self.to_npz()))
-        if kind not in ("png", "svg", "pdf"):
-            raise InvalidInput(
-                f"The file {os.fspath(path)!r} ends with {Path(path).suffix!r}; expected .png, .svg, .pdf or .npz."
-            )
-        figure = self.plot()
-        return write_file(path, lambda file: figure.savefig(file, format=kind, dpi=150))
+        return write_result(path, plot=self.plot, to_npz=self.to_npz)
 
     def to_npz(self) -> bytes:
         """Return the numbers as the content of an NPZ file, which :func:`numpy.load` reads.
