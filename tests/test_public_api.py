@@ -35,6 +35,7 @@ NAMES = {
     "Target",
     "UnknownName",
     "UnsupportedNetwork",
+    "Windows",
     "errors",
 }
 

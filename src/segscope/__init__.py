@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .server.viewer import show
     from .table import Table
     from .target import Target
+    from .windows import Windows
 
 try:
     __version__ = _version("segscope")
@@ -55,6 +56,7 @@ _HOMES = {
     "SegmentationModel": "model",
     "Table": "table",
     "Target": "target",
+    "Windows": "windows",
     "show": "server.viewer",
 }
 _MODULES = ("demo", "methods")
@@ -82,6 +84,7 @@ __all__ = [
     "Target",
     "UnknownName",
     "UnsupportedNetwork",
+    "Windows",
     "errors",
     "show",
 ]

@@ -9,7 +9,7 @@ from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .methods.base import Answer
     from .prediction import Prediction
 
-__all__ = ["Attribution", "AttributionGrid", "Cost", "answers_of"]
+__all__ = ["Attribution", "AttributionGrid", "Cost", "Result", "answers_of"]
 
 
 class Cost(NamedTuple):
@@ -47,6 +47,10 @@ class Cost(NamedTuple):
 
     seconds: float
     passes: int
+
+
+Result: TypeAlias = "tuple[dict[str, Answer], Cost]"
+"""What a method gave: by layer a map, or why there is none; and what it cost."""
 
 
 class Attribution:
@@ -135,13 +139,7 @@ class Attribution:
     @property
     def score(self) -> float:
         """The score that was explained, in logits or as a probability."""
-        prediction = self._prediction
-        with torch.no_grad():
-            return float(
-                prediction.question(self.target)[0].score(
-                    torch.from_numpy(prediction.logits)[None].to(self._map.device)
-                )
-            )
+        return self._prediction.score(self.target)
 
     @property
     def provenance(self) -> dict[str, Any]:

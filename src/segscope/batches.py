@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
-
-from .attribution import Cost
+from .attribution import Cost, Result
 from .errors import CannotExplain, MissingExtra, UnsupportedNetwork
 from .progress import Progress
 from .region import Weights
@@ -21,9 +19,6 @@ if TYPE_CHECKING:
     from .prediction import Prediction
 
 __all__ = ["Batch", "Cell", "run_batch"]
-
-Maps: TypeAlias = "dict[str, Answer]"
-Result: TypeAlias = tuple[Maps, Cost]
 
 
 class Cell(NamedTuple):
@@ -90,10 +85,8 @@ def run_batch(prediction: Prediction, target: Target, batch: Batch, progress: Pr
         For each method its maps by layer, or why there are none, and what they cost; a shared backward pass counts for
         each method that shares it, as each would need it alone.
     """
-    with torch.inference_mode(mode=False):
-        question, weights = prediction.question(target)
-        run = _share_pass if batch.variants[0].method.combine is not None else _run_alone
-        return weights, run(prediction, question, batch, progress)
+    run = _share_pass if batch.variants[0].method.combine is not None else _run_alone
+    return prediction.answer(target, lambda seen, question, told: run(seen, question, batch, told), progress)
 
 
 def _share_pass(prediction: Prediction, question: Question, batch: Batch, progress: Progress) -> list[Result]:

@@ -142,15 +142,38 @@ class Geometry:
         """
         if self.content == self.input:
             return resize(values, self.image)
-        rows, columns = (self._sampling(axis, values.shape[axis - 2], values) for axis in (0, 1))
-        return rows @ values @ columns.mT
+        rows, columns = (torch.arange(length, dtype=torch.float64) + 0.5 for length in self.image)
+        return self.sample(values, rows, columns)
 
-    def _sampling(self, axis: int, length: int, like: Tensor) -> Tensor:
-        """Return the matrix (image length × map length) which samples a map's axis at the image's pixel centres."""
+    def sample(self, values: Tensor, rows: Tensor, columns: Tensor, *, spacing: tuple[float, float] = (1, 1)) -> Tensor:
+        """Read a map that covers the whole input, at any resolution, on a grid of points of the image.
+
+        Parameters
+        ----------
+        values : Tensor
+            float, …×m×n, a map over the whole input, padding included.
+        rows, columns : Tensor
+            float, M and N continuous coordinates in the image, in pixels.
+        spacing : (float, float)
+            How far the points are apart, in pixels; where that is more than the map's own cells, it is anti-aliased.
+
+        Returns
+        -------
+        Tensor
+            float, …×M×N, bilinearly interpolated.
+        """
+        down, across = (
+            self._sampling(axis, values.shape[axis - 2], points, spacing[axis], values)
+            for axis, points in enumerate((rows, columns))
+        )
+        return down @ values @ across.mT
+
+    def _sampling(self, axis: int, length: int, points: Tensor, spacing: float, like: Tensor) -> Tensor:
+        """Return the matrix (points × map length) which samples a map's axis at points of the image."""
         scale = length / self.input[axis]
-        step = self.content[axis] / self.image[axis] * scale
-        centres = torch.arange(self.image[axis], device=like.device, dtype=torch.float64) + 0.5
-        positions = centres * step + self.offset[axis] * scale
+        per_pixel = self.content[axis] / self.image[axis] * scale
+        step = spacing * per_pixel
+        positions = points.to(like.device, torch.float64) * per_pixel + self.offset[axis] * scale
         cells = torch.arange(length, device=like.device, dtype=torch.float64) + 0.5
         weights = (1 - (cells[None, :] - positions.clamp(0.5, length - 0.5)[:, None]).abs() / max(step, 1.0)).clamp(
             min=0

@@ -7,8 +7,9 @@ import itertools
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -26,6 +27,9 @@ from .outputs import OUTPUTS, Logits, Output, Reading, read_again, read_logits
 from .pooling import QuickPooling
 from .prediction import ForwardPass, Prediction
 from .preprocess import Preprocess
+from .progress import Progress
+from .windowed import WindowedPrediction
+from .windows import Windows
 
 __all__ = ["DEFAULT_MEMORY", "SegmentationModel", "holds_network"]
 
@@ -63,6 +67,9 @@ class SegmentationModel:
         The model's name for people; the network's class otherwise.
     memory : int
         About how many bytes the passes that a method runs at once may take: it bounds their batches.
+    windows : Windows or int or (int, int), optional
+        How an image that is larger is cut into windows which the network sees one by one; a number or two are the size
+        of a window. Without it the network sees every image whole.
 
     Raises
     ------
@@ -91,6 +98,7 @@ class SegmentationModel:
         channels_last: bool | None = None,
         name: str | None = None,
         memory: int = DEFAULT_MEMORY,
+        windows: Windows | int | tuple[int, int] | None = None,
     ) -> None:
         if not isinstance(network, nn.Module):
             raise InvalidInput(f"The network is a {type(network).__name__}; expected a torch.nn.Module.")
@@ -104,6 +112,7 @@ class SegmentationModel:
         self.layers = None if layers is None else _names_of(layers)
         self.name = name or type(network).__name__
         self.memory = memory
+        self.windows = Windows(windows) if isinstance(windows, (int, tuple, list)) else windows
         self._classes = None if classes is None else _checked_classes(classes)
         self._colors = None if colors is None else _checked_colors(colors, self._classes)
         self._output = output
@@ -164,12 +173,13 @@ class SegmentationModel:
         colors: Sequence[str] | None = None,
         preprocess: Preprocess | None = None,
         device: str | torch.device | None = None,
+        windows: Windows | int | tuple[int, int] | None = None,
     ) -> SegmentationModel:
         """Return a model of the same network with some options changed.
 
         Parameters
         ----------
-        classes, colors, preprocess, device
+        classes, colors, preprocess, device, windows
             As in the constructor; what isn't given stays as it is. New class names keep the colours if they are as
             many.
 
@@ -195,6 +205,7 @@ class SegmentationModel:
             channels_last=self._channels_last,
             name=self.name,
             memory=self.memory,
+            windows=self.windows if windows is None else windows,
         )
 
     @property
@@ -251,7 +262,9 @@ class SegmentationModel:
             return int(class_)
         raise UnknownName("class", class_, self.classes)
 
-    def predict(self, image: ImageLike, *, truth: ImageLike | None = None) -> Prediction:
+    def predict(
+        self, image: ImageLike, *, truth: ImageLike | None = None, progress: Callable[[float], None] | None = None
+    ) -> Prediction:
         """Run the network once on an image, and keep the pass for explaining.
 
         Parameters
@@ -262,6 +275,9 @@ class SegmentationModel:
         truth : path, PIL image or ndarray, optional
             The true mask: H×W of class indices, for :meth:`Region.true` and :meth:`Region.errors`. Indices beyond the
             classes belong to none.
+        progress : callable, optional
+            Called with the share of the work that is done, 0..1, where the image is seen in windows; what it raises
+            ends the work.
 
         Returns
         -------
@@ -275,8 +291,14 @@ class SegmentationModel:
         UnsupportedNetwork
             When the network fails, or its output can't be read.
         """
-        picture, tensor, geometry = self._prepare(image)
-        true_mask = None if truth is None else read_mask(truth, size=geometry.image)
+        source = self._read(image)
+        size = (source.shape[1], source.shape[2]) if isinstance(source, Tensor) else (source.shape[0], source.shape[1])
+        picture = picture_of(source.permute(1, 2, 0).cpu().numpy() if isinstance(source, Tensor) else source)
+        true_mask = None if truth is None else read_mask(truth, size=size)
+        cut = None if self.windows is None else self.windows.cut(size)
+        if cut is not None and len(cut.windows) > 1:
+            return WindowedPrediction(self, source, picture, cut, Progress(progress), truth=true_mask)
+        tensor, geometry = self.to_input(source)
         return Prediction(self, picture, geometry, self.forward_pass(tensor, geometry), truth=true_mask)
 
     @contextmanager
@@ -315,20 +337,40 @@ class SegmentationModel:
             # A clone, since a network may write over its input.
             return read_again(self.network(inputs.clone()), reading)
 
-    def _prepare(self, image: ImageLike) -> tuple[NDArray[np.uint8], Tensor, Geometry]:
+    def to_input(self, source: NDArray[Any] | Tensor) -> tuple[Tensor, Geometry]:
+        """Return what the network is given for an image.
+
+        Parameters
+        ----------
+        source : ndarray or Tensor
+            uint8 or uint16, H×W×C; or float, C×h×w, which is the network's input already.
+
+        Returns
+        -------
+        tensor : Tensor
+            float32, C×h×w.
+        geometry : Geometry
+            Where the image lies in it.
+
+        Raises
+        ------
+        InvalidImage
+            When the image has another number of channels than the network takes.
+        """
+        if not isinstance(source, Tensor):
+            return self.preprocess(source)
+        wanted = self.preprocess.channels
+        if wanted is not None and source.shape[0] != wanted:
+            raise InvalidImage(f"The tensor has shape {tuple(source.shape)}; the network takes {wanted}×height×width.")
+        return source, Geometry.identity((source.shape[1], source.shape[2]))
+
+    def _read(self, image: ImageLike) -> NDArray[Any] | Tensor:
+        """Return an image's pixels H×W×C, or the network's input C×h×w where that was given."""
         tensor = read_tensor(image)
         if tensor is not None:
-            wanted = self.preprocess.channels
-            if wanted is not None and tensor.shape[0] != wanted:
-                raise InvalidImage(
-                    f"The tensor has shape {tuple(tensor.shape)}; the network takes {wanted}×height×width."
-                )
-            picture = picture_of(tensor.permute(1, 2, 0).cpu().numpy())
-            return picture, tensor, Geometry.identity((tensor.shape[1], tensor.shape[2]))
+            return tensor
         stem = self._stem_channels()
-        pixels = read_pixels(image, channels=self.preprocess.channels or (stem if stem in (1, 3, 4) else None))
-        tensor, geometry = self.preprocess(pixels)
-        return picture_of(pixels), tensor, geometry
+        return read_pixels(image, channels=self.preprocess.channels or (stem if stem in (1, 3, 4) else None))
 
     def _stem_channels(self) -> int | None:
         """Return the channels that the first convolution takes: a guess of how to open an image file."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType, TracebackType
@@ -17,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .attribution import Attribution, AttributionGrid, Cost, answers_of
+from .attribution import Attribution, AttributionGrid, Cost, Result, answers_of
 from .comparison import Comparison
 from .contributions import pointwise_contributions
 from .errors import CannotExplain, EmptyRegion, InvalidInput, PredictionClosed, UnknownName, UnsupportedNetwork
@@ -136,20 +135,17 @@ class Prediction:
     @cached_property
     def mask(self) -> NDArray[np.int32]:
         """The most probable class of each pixel of the image, int32, H×W."""
-        return np.asarray(self._image_logits().argmax(dim=0).to(torch.int32).cpu().numpy())
+        return _joined([logits.argmax(dim=0).to(torch.int32) for logits in self._image_logits()])
 
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
         """The probability of each class at each pixel of the image, float32, K×H×W, 0..1."""
-        return np.asarray(torch.softmax(self._image_logits() / self._temperature, dim=0).cpu().numpy())
+        return _joined([torch.softmax(logits / self._temperature, dim=0) for logits in self._image_logits()])
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:
         """The probability of the predicted class at each pixel of the image, float32, H×W, 0..1."""
-        scores = self._image_logits() / self._temperature
-        # In place: one float for each class and pixel is the most memory that an image takes.
-        scores -= scores.amax(dim=0)
-        return np.asarray((1 / scores.exp_().sum(dim=0)).cpu().numpy())
+        return _joined([_largest_share(logits / self._temperature) for logits in self._image_logits()])
 
     @cached_property
     def default_layer(self) -> str:
@@ -378,11 +374,8 @@ class Prediction:
         wanted = [self.model.classes[self.model.class_index(name)] for name in _one_or_several(class_, classes)]
         targets = {name: Target(name, region, against=against, score=score) for name in wanted}
         places = None if layers is None else tuple(dict.fromkeys([layers] if isinstance(layers, str) else layers))
-        forward_pass = self._open_pass()
-        for place in places or ():
-            # A layer that is there but can't be explained is a reason in the comparison; a wrong name is an error.
-            with contextlib.suppress(CannotExplain):
-                self._output(forward_pass, place)
+        # A layer that is there but can't be explained is a reason in the comparison; a wrong name is an error.
+        self._check_layers(places or ())
         for target in targets.values():
             self.question(target)
         comparison = Comparison(self, targets, read_methods(methods), places)
@@ -448,6 +441,58 @@ class Prediction:
             asked = replace(question, class_index=index, contrast=contrast, kind=target.score)
             found.append((asked, weights))
         return found
+
+    def answer(
+        self, target: Target, run: Callable[[Prediction, Question, Progress], list[Result]], progress: Progress
+    ) -> tuple[Weights, list[Result]]:
+        """Put a target to whatever finds maps in a kept pass.
+
+        Parameters
+        ----------
+        target : Target
+            Class, region and contrast.
+        run : callable
+            Takes the prediction whose pass is asked, the question in its terms and the progress, and returns maps by
+            layer with their cost, for one method or several.
+        progress : Progress
+            Told of every pass.
+
+        Returns
+        -------
+        weights : ndarray
+            float32, H×W, 0..1: the region in the image.
+        results : list of (dict, Cost)
+            What ``run`` returned.
+
+        Raises
+        ------
+        UnknownName, InvalidInput, EmptyRegion
+            As :meth:`question` does.
+        """
+        with torch.inference_mode(mode=False):
+            question, weights = self.question(target)
+            return weights, run(self, question, progress)
+
+    def score(self, target: Target) -> float:
+        """Return the score that a target asks about.
+
+        Parameters
+        ----------
+        target : Target
+            Class, region and contrast.
+
+        Returns
+        -------
+        float
+            In logits, or as a probability.
+
+        Raises
+        ------
+        UnknownName, InvalidInput, EmptyRegion
+            As :meth:`question` does.
+        """
+        with torch.no_grad():
+            return float(self.question(target)[0].score(self._logits))
 
     def activation(self, layer: str) -> Tensor:
         """Return what a layer put out.
@@ -725,15 +770,21 @@ class Prediction:
         self, target: Target, layers: list[str], method: Method, given: Mapping[str, Any], progress: Progress
     ) -> dict[str, Attribution | CannotExplain]:
         parameters = method.check(given)
-        forward_pass = self._open_pass(layers)
-        for name in layers:
-            self._output(forward_pass, name)
-        start, passes = time.perf_counter(), progress.passes
-        with torch.inference_mode(mode=False):
-            question, weights = self.question(target)
-            maps = method.run(self, question, layers, parameters, progress)
-        cost = Cost(time.perf_counter() - start, progress.passes - passes)
+        self._check_layers(layers)
+
+        def run(prediction: Prediction, question: Question, told: Progress) -> list[Result]:
+            start, passes = time.perf_counter(), told.passes
+            maps = method.run(prediction, question, layers, parameters, told)
+            return [(maps, Cost(time.perf_counter() - start, told.passes - passes))]
+
+        weights, [(maps, cost)] = self.answer(target, run, progress)
         return answers_of(self, target, weights, method=method, parameters=parameters, maps=maps, cost=cost)
+
+    def _check_layers(self, names: Sequence[str]) -> None:
+        """Refuse names that the network doesn't have."""
+        forward_pass = self._open_pass(names)
+        for name in names:
+            self._output(forward_pass, name)
 
     def _open_pass(self, layers: Iterable[str] = ()) -> ForwardPass:
         """Return the forward pass, with the numbers that these layers put out in it."""
@@ -805,9 +856,9 @@ class Prediction:
         gradient = captured.to_map(gradient, forward_pass.input_size) if captured else gradient
         return activation[0].float(), gradient[0].float()
 
-    def _image_logits(self) -> Tensor:
-        """Return the logits at the image's pixels, K×H×W."""
-        return self.geometry.to_image(resize(self._logits[0], self.geometry.input))
+    def _image_logits(self) -> Iterator[Tensor]:
+        """Give the logits at the image's pixels from the top down, K×rows×W each."""
+        yield self.geometry.to_image(resize(self._logits[0], self.geometry.input))
 
     def _find_layers(self, forward_pass: ForwardPass) -> dict[str, Layer]:
         capture = forward_pass.capture
@@ -822,6 +873,19 @@ class Prediction:
             if capture[name].intact and capture[name].output.grad_fn in self._nodes
         }
         return {name: Layer(name, *_size(layer)) for name, layer in described.items() if layer is not None}
+
+
+def _joined(bands: list[Tensor]) -> NDArray[Any]:
+    """Join bands of the image's rows, each …×rows×W."""
+    arrays = [band.cpu().numpy() for band in bands]
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-2)
+
+
+def _largest_share(scores: Tensor) -> Tensor:
+    """Return the largest of each pixel's probabilities, in place of the scores K×h×w."""
+    # In place: one float for each class and pixel is the most memory that an image takes.
+    scores -= scores.amax(dim=0)
+    return 1 / scores.exp_().sum(dim=0)
 
 
 def _is_zero(values: Tensor) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from .errors import EmptyRegion, InvalidInput, UnknownName
 from .geometry import resize
 from .region import Region
 
-__all__ = ["SCORES", "Question", "Score", "Scored", "Target", "as_target"]
+__all__ = ["SCORES", "Blend", "Question", "Score", "Scored", "Target", "as_target"]
 
 Score: TypeAlias = Literal["logit", "probability"]
 SCORES: tuple[Score, ...] = ("logit", "probability")
@@ -60,6 +60,21 @@ class Target:
                 f"The region is a {type(self.region).__name__}; expected a segscope.Region, for instance "
                 "Region.mask(array)."
             )
+
+
+class Blend(NamedTuple):
+    """What other windows of the image say where the network's input shows one of several that overlap.
+
+    Parameters
+    ----------
+    share : Tensor
+        float32, h×w at the input's size, 0..1: how much this window's logits count.
+    others : Tensor
+        float32, K×h×w: the other windows' logits, each times its share.
+    """
+
+    share: Tensor
+    others: Tensor
 
 
 class Scored(Protocol):
@@ -113,6 +128,8 @@ class Question:
         What is averaged.
     temperature : float
         Probabilities are the softmax of the logits divided by this.
+    blend : Blend, optional
+        What is added to the logits before they become probabilities.
     """
 
     class_index: int
@@ -120,6 +137,7 @@ class Question:
     weights: Tensor
     kind: Score
     temperature: float = 1.0
+    blend: Blend | None = None
 
     @classmethod
     def over(
@@ -202,7 +220,10 @@ class Question:
             float, B: one score an image.
         """
         if self.kind == "probability":
-            logits = torch.softmax(resize(logits, self._size) / self.temperature, dim=1)
+            logits = resize(logits, self._size)
+            if self.blend is not None:
+                logits = logits * self.blend.share + self.blend.others
+            logits = torch.softmax(logits / self.temperature, dim=1)
         values = logits[:, self.class_index]
         for index, share in self.contrast:
             values = values - share * logits[:, index]
