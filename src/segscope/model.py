@@ -133,6 +133,7 @@ class SegmentationModel:
         colors: Sequence[str] | None = None,
         preprocess: Preprocess | None = None,
         device: str | torch.device | None = None,
+        windows: Windows | int | tuple[int, int] | None = None,
     ) -> SegmentationModel:
         """Load a model by name.
 
@@ -147,7 +148,7 @@ class SegmentationModel:
         weights : path, optional
             A file of weights for the network: safetensors, or what ``torch.save(network.state_dict(), …)`` wrote; no
             code in it runs. ``"random"`` for random ones, where a source would ask for weights.
-        classes, colors, preprocess, device
+        classes, colors, preprocess, device, windows
             As in the constructor; each overrides what the source says.
 
         Returns
@@ -164,7 +165,15 @@ class SegmentationModel:
         """
         from .sources import load_model
 
-        return load_model(source, weights=weights, classes=classes, colors=colors, preprocess=preprocess, device=device)
+        return load_model(
+            source,
+            weights=weights,
+            classes=classes,
+            colors=colors,
+            preprocess=preprocess,
+            device=device,
+            windows=windows,
+        )
 
     def with_options(
         self,

@@ -9,6 +9,7 @@ from typing import Any
 
 from .region import Region
 from .target import Target
+from .windows import Windows
 
 __all__ = ["Recipe", "call", "literal", "region_expression"]
 
@@ -65,7 +66,15 @@ class Recipe:
         ]
         return "\n".join(lines) + "\n"
 
-    def command(self, *, model: str, image: str, weights: str | None = None, classes: str | None = None) -> str | None:
+    def command(
+        self,
+        *,
+        model: str,
+        image: str,
+        weights: str | None = None,
+        classes: str | None = None,
+        windows: Windows | None = None,
+    ) -> str | None:
         """Return the command that does the same.
 
         Parameters
@@ -78,6 +87,8 @@ class Recipe:
             What ``--weights`` takes.
         classes : str, optional
             The file of classes.
+        windows : Windows, optional
+            What ``--window`` and ``--overlap`` take.
 
         Returns
         -------
@@ -91,6 +102,9 @@ class Recipe:
         words = ["segscope", "explain", f"./{image}" if image.startswith("-") else image, "--model", model]
         words += [] if weights is None else ["--weights", weights]
         words += [] if classes is None else ["--classes", classes]
+        if windows is not None:
+            size = windows.size if isinstance(windows.size, tuple) else (windows.size,)
+            words += ["--window", ",".join(map(str, size)), "--overlap", str(windows.overlap)]
         words += ["--class", str(self.target.class_), *region]
         words += [] if self.target.against is None else ["--against", str(self.target.against)]
         words += [] if self.layer is None else ["--layer", self.layer]

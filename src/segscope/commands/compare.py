@@ -19,18 +19,22 @@ from .options import (
     ImageFile,
     Memory,
     ModelSource,
+    Overlap,
     Pixel,
     RegionMask,
     ScoreKind,
     WeightsFile,
+    WindowSize,
     check_image,
     check_output,
     check_score,
     class_of,
     load,
+    predicting,
     read_bytes,
     read_parameters,
     read_region,
+    read_windows,
 )
 from .report import print_json, print_line, print_table, share_bar
 
@@ -88,6 +92,8 @@ def compare(
         str | None, typer.Option(metavar="KEY", help="Order of the methods: agreement, cost, name or share.")
     ] = None,
     memory: Memory = None,
+    window: WindowSize = None,
+    overlap: Overlap = None,
     classes: ClassesFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -98,8 +104,14 @@ def compare(
     _check(image, output, scale=scale, sort=sort, score=score)
     asked = read_region(pixel=pixel, box=box, mask=region, everywhere=everywhere)
     variants = _read_variants(methods, param or ())
-    loaded = load(model, classes, weights=weights, memory=None if memory is None else read_bytes(memory))
-    with loaded.predict(image) as prediction:
+    loaded = load(
+        model,
+        classes,
+        weights=weights,
+        memory=None if memory is None else read_bytes(memory),
+        windows=read_windows(window, overlap),
+    )
+    with predicting(loaded, image) as prediction:
         comparison = prediction.compare(
             classes=[class_of(name, loaded.classes) for name in class_],
             region=asked,
@@ -158,7 +170,9 @@ def _names(text: str, option: str) -> list[str]:
 
 
 def _run(comparison: Comparison) -> None:
-    slow = not all(variant.method.quick for variant in comparison.variants)
+    slow = comparison.prediction.model.windows is not None or not all(
+        variant.method.quick for variant in comparison.variants
+    )
     bar: contextlib.AbstractContextManager[Callable[[float], None] | None] = (
         share_bar("comparing") if slow else contextlib.nullcontext()
     )

@@ -19,24 +19,29 @@ from .options import (
     ImageFile,
     Memory,
     ModelSource,
+    Overlap,
     Pixel,
     RegionMask,
     ScoreKind,
     WeightsFile,
+    WindowSize,
     check_image,
     check_output,
     check_score,
     class_of,
     load,
+    predicting,
     read_bytes,
     read_parameters,
     read_region,
+    read_windows,
 )
 from .report import print_json, print_line, print_table, share_bar
 
 if TYPE_CHECKING:
     from ..attribution import Attribution
     from ..methods import Method, Parameter
+    from ..model import SegmentationModel
 
 __all__ = ["explain", "layers", "methods"]
 
@@ -71,6 +76,8 @@ def explain(
     region: RegionMask = None,
     everywhere: Everywhere = False,
     memory: Memory = None,
+    window: WindowSize = None,
+    overlap: Overlap = None,
     classes: ClassesFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -83,8 +90,14 @@ def explain(
     asked = read_region(pixel=pixel, box=box, mask=region, everywhere=everywhere)
     given = read_parameters(param or ())
     parameters = _checked_method(method, given, score)
-    loaded = load(model, classes, weights=weights, memory=None if memory is None else read_bytes(memory))
-    with loaded.predict(image) as prediction, _progress_of(method) as progress:
+    loaded = load(
+        model,
+        classes,
+        weights=weights,
+        memory=None if memory is None else read_bytes(memory),
+        windows=read_windows(window, overlap),
+    )
+    with predicting(loaded, image) as prediction, _progress_of(method, loaded) as progress:
         attribution = prediction.explain(
             class_of(class_, loaded.classes),
             asked,
@@ -176,12 +189,14 @@ def _checked_method(name: str, given: dict[str, str], score: str) -> dict[str, A
     return dict(find_method(name).check(given))
 
 
-def _progress_of(name: str) -> contextlib.AbstractContextManager[Callable[[float], None] | None]:
-    """Show the progress of a method that runs the network many times."""
+def _progress_of(
+    name: str, model: SegmentationModel
+) -> contextlib.AbstractContextManager[Callable[[float], None] | None]:
+    """Show the progress of a method that runs the network many times, or on many windows."""
     from ..methods import find_method
 
     method = find_method(name)
-    return contextlib.nullcontext() if method.quick else share_bar(method.title)
+    return contextlib.nullcontext() if method.quick and model.windows is None else share_bar(method.title)
 
 
 def _report(attribution: Attribution, output: Path | None, *, as_json: bool) -> None:

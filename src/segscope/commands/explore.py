@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import ClassesFile, WeightsFile, load, read_bytes, read_classes
+from .options import ClassesFile, Overlap, WeightsFile, WindowSize, load, read_bytes, read_classes, read_windows
 from .report import print_line
+
+if TYPE_CHECKING:
+    from ..windows import Windows
 
 __all__ = ["demo", "serve"]
 
@@ -42,6 +45,8 @@ def serve(
         Path | None, typer.Option(metavar="DIR", help="Their true masks, of the same names: class indices.")
     ] = None,
     weights: WeightsFile = None,
+    window: WindowSize = None,
+    overlap: Overlap = None,
     classes: ClassesFile = None,
     port: Port = None,
     host: Host = "127.0.0.1",
@@ -55,6 +60,7 @@ def serve(
         images,
         masks,
         weights=weights,
+        windows=read_windows(window, overlap),
         classes=classes,
         port=port,
         host=host,
@@ -80,6 +86,7 @@ def demo(
         DATA / "images",
         DATA / "masks",
         weights=None,
+        windows=None,
         classes=None,
         port=port,
         host=host,
@@ -95,6 +102,7 @@ def _run(
     masks: Path | None,
     *,
     weights: str | None,
+    windows: Windows | None,
     classes: Path | None,
     port: int | None,
     host: str,
@@ -115,11 +123,12 @@ def _run(
         gallery = Gallery(images, masks=masks)
         for problem in gallery.problems():
             typer.echo(f"left out: {problem.message}", err=True)
-        loaded = load(model, classes, weights=weights)
+        loaded = load(model, classes, weights=weights, windows=windows)
         names, colors = (None, None) if classes is None else read_classes(classes)
         origin = Origin(
             source=model,
             weights=weights,
+            windows=windows,
             classes=None if names is None else tuple(names),
             colors=None if colors is None else tuple(colors),
             classes_file=None if classes is None else str(classes),

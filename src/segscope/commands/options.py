@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import InvalidImage, InvalidInput, UnknownName
+from .report import share_bar
 
 if TYPE_CHECKING:
     from ..model import SegmentationModel
+    from ..prediction import Prediction
     from ..region import Region
+    from ..windows import Windows
 
 __all__ = [
     "Against",
@@ -26,19 +30,23 @@ __all__ = [
     "ImageFile",
     "Memory",
     "ModelSource",
+    "Overlap",
     "Pixel",
     "RegionMask",
     "ScoreKind",
     "WeightsFile",
+    "WindowSize",
     "check_image",
     "check_output",
     "check_score",
     "class_of",
     "load",
+    "predicting",
     "read_bytes",
     "read_classes",
     "read_parameters",
     "read_region",
+    "read_windows",
 ]
 
 ModelSource = Annotated[
@@ -74,12 +82,27 @@ Memory = Annotated[
     str | None,
     typer.Option(metavar="AMOUNT", help="Memory for the passes that a method runs at once, for instance 500MB."),
 ]
+WindowSize = Annotated[
+    str | None,
+    typer.Option(
+        "--window", metavar="N or H,W", help="See images larger than this many pixels in windows of this size."
+    ),
+]
+Overlap = Annotated[
+    float | None,
+    typer.Option(metavar="SHARE", help="How much of a window overlaps with the next one, 0 to 0.9; 0.25 otherwise."),
+]
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
 def load(
-    source: str, classes_file: Path | None, *, weights: str | None = None, memory: int | None = None
+    source: str,
+    classes_file: Path | None,
+    *,
+    weights: str | None = None,
+    memory: int | None = None,
+    windows: Windows | None = None,
 ) -> SegmentationModel:
     """Load a model, with the class names (and colours) of a file where one is given.
 
@@ -93,6 +116,8 @@ def load(
         The file of weights, or ``"random"``.
     memory : int, optional
         Bytes that the passes which a method runs at once may take; as the model says otherwise.
+    windows : Windows, optional
+        How larger images are cut.
 
     Returns
     -------
@@ -107,10 +132,71 @@ def load(
     from ..model import SegmentationModel
 
     names, colors = (None, None) if classes_file is None else read_classes(classes_file)
-    model = SegmentationModel.load(source, weights=weights, classes=names, colors=colors)
+    model = SegmentationModel.load(source, weights=weights, classes=names, colors=colors, windows=windows)
     if memory is not None:
         model.memory = memory
     return model
+
+
+@contextlib.contextmanager
+def predicting(model: SegmentationModel, image: Path, *, truth: Path | None = None) -> Iterator[Prediction]:
+    """Predict an image, with a bar of progress where that is done in windows, and close the prediction at the end.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        The model.
+    image : Path
+        The image.
+    truth : Path, optional
+        Its true mask.
+
+    Yields
+    ------
+    Prediction
+        Of the image.
+
+    Raises
+    ------
+    SegscopeError
+        As :meth:`segscope.SegmentationModel.predict` does.
+    """
+    with share_bar("predicting") as show:
+        prediction = model.predict(image, truth=truth, progress=show)
+    with prediction:
+        yield prediction
+
+
+def read_windows(window: str | None, overlap: float | None) -> Windows | None:
+    """Read how large images are cut into windows.
+
+    Parameters
+    ----------
+    window : str, optional
+        ``N`` or ``H,W``.
+    overlap : float, optional
+        The share that neighbours have in common.
+
+    Returns
+    -------
+    Windows or None
+        None where no window is given.
+
+    Raises
+    ------
+    InvalidInput
+        When they can't be read, or an overlap comes without a window.
+    """
+    from ..windows import Windows
+
+    if window is None:
+        if overlap is not None:
+            raise InvalidInput("--overlap was given without --window; say the size of the windows too.")
+        return None
+    parts = 2 if "," in window else 1
+    sides = _whole_numbers(window, parts, "--window", "N or HEIGHT,WIDTH")
+    size = sides[0] if parts == 1 else (sides[0], sides[1])
+    return Windows(size) if overlap is None else Windows(size, overlap)
 
 
 def read_classes(path: Path) -> tuple[list[str], list[str] | None]:

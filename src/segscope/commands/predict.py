@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InvalidInput
-from .options import AsJson, ClassesFile, ImageFile, ModelSource, WeightsFile, check_image, check_output, load
+from .options import (
+    AsJson,
+    ClassesFile,
+    ImageFile,
+    ModelSource,
+    Overlap,
+    WeightsFile,
+    WindowSize,
+    check_image,
+    check_output,
+    load,
+    predicting,
+    read_windows,
+)
 from .report import print_json, print_line, print_table
 
 if TYPE_CHECKING:
@@ -33,6 +46,8 @@ def predict(
         Path | None,
         typer.Option(metavar="MASK", help="The true mask, to compare with: class indices, as large as the image."),
     ] = None,
+    window: WindowSize = None,
+    overlap: Overlap = None,
     classes: ClassesFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -44,8 +59,8 @@ def predict(
         check_image(truth)
     if output is not None:
         check_output(output, suffixes=(".png",))
-    loaded = load(model, classes, weights=weights)
-    with loaded.predict(image, truth=truth) as prediction:
+    loaded = load(model, classes, weights=weights, windows=read_windows(window, overlap))
+    with predicting(loaded, image, truth=truth) as prediction:
         summary = summarize(prediction)
         if output is not None:
             _write_mask(prediction, output)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..demo import DATA
 from ..script import call, literal
+from ..windows import Windows
 from .gallery import GalleryImage
 
 __all__ = ["Origin"]
@@ -29,6 +30,8 @@ class Origin:
         The file of weights that the source was loaded with.
     classes, colors : sequence of str, optional
         What the source was loaded with.
+    windows : Windows, optional
+        How larger images are cut.
     classes_file : str, optional
         The file that had them.
     given : mapping of str to str
@@ -40,6 +43,7 @@ class Origin:
     weights: str | None = None
     classes: tuple[str, ...] | None = None
     colors: tuple[str, ...] | None = None
+    windows: Windows | None = None
     classes_file: str | None = None
     given: Mapping[str, str] = field(default_factory=dict)
 
@@ -53,6 +57,7 @@ class Origin:
         options += [
             f"{option}=[{', '.join(map(literal, names))}]" for option, names in names.items() if names is not None
         ]
+        options += [] if self.windows is None else [f"windows=segscope.{self.windows!r}"]
         return call("segscope.SegmentationModel.load", [literal(self.source), *options])
 
     def image(self, image: GalleryImage) -> str:

@@ -12,6 +12,7 @@ import torch
 from ..errors import InvalidInput
 from ..model import SegmentationModel
 from ..preprocess import Preprocess
+from ..windows import Windows
 from . import demo, export, hf, keras, onnx, smp, torchvision
 from .base import RANDOM, Order, Source, all_sources, find_source, register
 from .python import load_function
@@ -41,6 +42,7 @@ def load_model(
     colors: Sequence[str] | None = None,
     preprocess: Preprocess | None = None,
     device: str | torch.device | None = None,
+    windows: Windows | int | tuple[int, int] | None = None,
 ) -> SegmentationModel:
     """Load a model by name; :meth:`SegmentationModel.load` describes the parameters.
 
@@ -50,7 +52,7 @@ def load_model(
         ``"scheme:rest"`` of a registered source, ``"module:function"`` or ``"file.py:function"``.
     weights : path, optional
         A file of weights, or ``"random"``.
-    classes, colors, preprocess, device
+    classes, colors, preprocess, device, windows
         Override what the source says.
 
     Returns
@@ -73,7 +75,13 @@ def load_model(
     found = find_source(scheme) if colon or scheme == "demo" else None
     load = load_function if found is None else found.load
     made = load(_order(source, rest, weights, classes))
-    given: dict[str, Any] = {"classes": classes, "colors": colors, "preprocess": preprocess, "device": device}
+    given: dict[str, Any] = {
+        "classes": classes,
+        "colors": colors,
+        "preprocess": preprocess,
+        "device": device,
+        "windows": windows,
+    }
     if not isinstance(made, SegmentationModel):
         return SegmentationModel(made, **given)
     return made if all(value is None for value in given.values()) else made.with_options(**given)

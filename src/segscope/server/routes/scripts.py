@@ -30,6 +30,7 @@ def _answer(session: Session, image: GalleryImage, question: AttributionRequest)
             model=origin.source,
             image=str(origin.path(image)),
             weights=origin.weights,
+            windows=origin.windows,
             classes=origin.classes_file,
         )
     return Script(python=recipe.python(), command=command)
