@@ -1,4 +1,4 @@
-"""Measure segscope: peers, memory, how cost grows, tables of weights, the page in a browser, and the server under load.
+"""Measure segscope: peers, memory, large images, how cost grows, tables of weights, the page in a browser, and the server under load.
 
 ``make bench`` measures them all; ``make bench ARGS="peers --width 1"`` chooses a part and gives options.
 """
@@ -12,11 +12,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from . import explorer, growth, load, memory, peers, table
+from . import explorer, growth, load, memory, peers, table, windows
 from .report import print_figures, write_json
 
-PARTS = ("peers", "memory", "growth", "table", "explorer", "load")
-FIGURES = {"memory": memory, "growth": growth, "table": table, "explorer": explorer, "load": load}
+PARTS = ("peers", "memory", "windows", "growth", "table", "explorer", "load")
+FIGURES = {
+    "memory": memory,
+    "windows": windows,
+    "growth": growth,
+    "table": table,
+    "explorer": explorer,
+    "load": load,
+}
 
 
 def main() -> None:

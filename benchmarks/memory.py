@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from .report import Figure
 
-__all__ = ["add_options", "measure"]
+__all__ = ["account", "add_options", "measure"]
 
 _CONTESTANTS = ("segscope", "hand-written loop")
 
@@ -62,12 +62,13 @@ def _peak(name: str, width: float, size: int) -> int:
     CONTESTANTS[name](Task(network, image[:, :64, :64], [0], layers))
     # This sets the high-water mark back to what the process holds now.
     Path("/proc/self/clear_refs").write_text("5")
-    before = _account("VmRSS")
+    before = account("VmRSS")
     CONTESTANTS[name](Task(network, image, range(6), layers))
-    return _account("VmHWM") - before
+    return account("VmHWM") - before
 
 
-def _account(entry: str) -> int:
+def account(entry: str) -> int:
+    """Return what Linux notes of this process's memory under a name, in bytes."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(entry))
     return int(line.split()[1]) * 1024
 

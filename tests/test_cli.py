@@ -572,3 +572,36 @@ def test_demo_explains_a_shipped_image(run: Callable[..., Outcome], folder: Path
     outcome = run("explain", str(shipped), "--class", "cap", "--everywhere", "--layer", "block5_conv3", "-o", "cap.png")
     assert outcome.code == 0, outcome.err
     assert (folder / "cap.png").is_file()
+
+
+def test_large_images_are_seen_in_windows(run: Callable[..., Outcome], folder: Path) -> None:
+    model = segscope.SegmentationModel.load(MODEL, windows=segscope.Windows((64, 80), overlap=0.5))
+    prediction = model.predict("photo.jpg")
+    options = ("--model", MODEL, "--window", "64,80", "--overlap", "0.5")
+    assert run("predict", "photo.jpg", *options, "-o", "mask.png").code == 0
+    np.testing.assert_array_equal(np.asarray(Image.open("mask.png")), prediction.mask)
+    asked = ("explain", "photo.jpg", "--class", "1", "--box", "5,5,100,100", "--layer", "0")
+    assert run(*asked, *options, "-o", "map.npz").code == 0
+    expected = prediction.explain(1, segscope.Region.box(5, 5, 100, 100), layer="0")
+    with np.load("map.npz") as file:
+        np.testing.assert_allclose(file["values"], expected.values, atol=1e-5 * expected.limit)
+    assert (
+        run("compare", "photo.jpg", *options, "--class", "1", "--everywhere", "--methods", "grad-cam,saliency").code
+        == 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--overlap", "0.5"), "--overlap was given without --window"),
+        (("--window", "a"), "--window is 'a'; expected N or HEIGHT,WIDTH"),
+        (("--window", "1,2,3"), "--window is '1,2,3'; expected N or HEIGHT,WIDTH"),
+        (("--window", "0"), "size of the windows is 0"),
+        (("--window", "64", "--overlap", "2"), "overlap of the windows is 2"),
+    ],
+)
+def test_windows_that_cannot_be_read(run: Callable[..., Outcome], options: tuple[str, ...], message: str) -> None:
+    outcome = run("predict", "photo.jpg", "--model", MODEL, *options)
+    assert outcome.code == 2
+    assert message in outcome.err

@@ -29,7 +29,7 @@ from .prediction import ForwardPass, Prediction
 from .preprocess import Preprocess
 from .progress import Progress
 from .windowed import WindowedPrediction
-from .windows import Windows
+from .windows import Cut, Windows
 
 __all__ = ["DEFAULT_MEMORY", "SegmentationModel", "holds_network"]
 
@@ -304,8 +304,8 @@ class SegmentationModel:
         size = (source.shape[1], source.shape[2]) if isinstance(source, Tensor) else (source.shape[0], source.shape[1])
         picture = picture_of(source.permute(1, 2, 0).cpu().numpy() if isinstance(source, Tensor) else source)
         true_mask = None if truth is None else read_mask(truth, size=size)
-        cut = None if self.windows is None else self.windows.cut(size)
-        if cut is not None and len(cut.windows) > 1:
+        cut = self.cut(size)
+        if cut is not None:
             return WindowedPrediction(self, source, picture, cut, Progress(progress), truth=true_mask)
         tensor, geometry = self.to_input(source)
         return Prediction(self, picture, geometry, self.forward_pass(tensor, geometry), truth=true_mask)
@@ -345,6 +345,22 @@ class SegmentationModel:
         with copying(self.network, self._copied or ()):
             # A clone, since a network may write over its input.
             return read_again(self.network(inputs.clone()), reading)
+
+    def cut(self, size: tuple[int, int]) -> Cut | None:
+        """Return the windows in which the network sees an image of this size.
+
+        Parameters
+        ----------
+        size : (int, int)
+            Its height and width in pixels.
+
+        Returns
+        -------
+        Cut or None
+            None where the network sees it whole.
+        """
+        cut = None if self.windows is None else self.windows.cut(size)
+        return cut if cut is not None and len(cut.windows) > 1 else None
 
     def to_input(self, source: NDArray[Any] | Tensor) -> tuple[Tensor, Geometry]:
         """Return what the network is given for an image.

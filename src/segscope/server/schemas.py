@@ -195,6 +195,9 @@ class PredictionSummary(_Sent):
     layers: list[LayerDescription] = Field(description="In forward order.")
     default_layer: str
     confidence: float = Field(description="Mean over the pixels of the largest class probability.", ge=0, le=1)
+    windows: int = Field(
+        description="In how many overlapping windows the network sees the image; more than one takes long.", ge=1
+    )
 
 
 class ImageStatistics(_Sent):

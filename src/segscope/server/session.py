@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from fastapi import Request
 
 from ..attribution import Attribution, Cost
 from ..cache import PredictionCache
+from ..errors import CannotExplain
 from ..methods import find_method
 from ..model import SegmentationModel
 from ..prediction import Prediction
+from ..windows import Cut
 from .answers import Answer, Answers, key_of
 from .gallery import Gallery, GalleryImage
 from .kept import KeptBytes
@@ -82,8 +86,44 @@ class Session:
         self.work = Work()
         self.sameness = Sameness()
         self.statistics = Statistics(self.model, gallery, self.work, self.measure)
+        self._predicting: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._summaries: OrderedDict[tuple[str, str], Summary] = OrderedDict()
         self._lock = threading.Lock()
+
+    async def ready(self, request: Request, image: GalleryImage, *, name: str | None) -> None:
+        """Predict an image that the network sees in windows, since that takes long, unless it is kept.
+
+        Parameters
+        ----------
+        request : Request
+            Whose answer needs it.
+        image : GalleryImage
+            The image.
+        name : str, optional
+            Under which the visitor asks how far it is.
+
+        Raises
+        ------
+        SegscopeError
+            As :meth:`segscope.SegmentationModel.predict` and :meth:`Work.at_length` do.
+        """
+        if self.windows(image) == 1:
+            return
+        key = (image.id, image.version)
+        # Others who need it wait here, where they hold neither the network nor a thread.
+        async with self._predicting.setdefault(key, asyncio.Lock()):
+            if key not in self.predictions:
+                await self.work.at_length(
+                    request, lambda tell: self.predictions.get(key, lambda: self._predict(image, tell)), name=name
+                )
+
+    def windows(self, image: GalleryImage) -> int:
+        """Return in how many windows the network sees an image; where it is more than one, all takes long."""
+        cut = self._cut(image)
+        return 1 if cut is None else len(cut.windows)
+
+    def _cut(self, image: GalleryImage) -> Cut | None:
+        return self.model.cut((image.height, image.width))
 
     def prediction(self, image: GalleryImage) -> Prediction:
         """Return the prediction of an image, made now if it isn't kept.
@@ -143,14 +183,14 @@ class Session:
         def find(tell: Tell | None = None) -> Result:
             return read(self._explain(image, question, tell))
 
-        if find_method(question.method).quick or key_of(image, question) in self.answers:
+        if self._is_quick(image, question) or key_of(image, question) in self.answers:
             return await self.work.on_network(request, find)
         return await self.work.at_length(request, find, name=name)
 
     def _explain(self, image: GalleryImage, question: AttributionRequest, tell: Tell | None) -> Attribution:
         """Return the attribution; what takes long is computed once as long as its answer is kept."""
         prediction = self.prediction(image)
-        if find_method(question.method).quick:
+        if self._is_quick(image, question):
             return explain(prediction, image, question)
         key = key_of(image, question)
         known = self.answers.find(key)
@@ -162,6 +202,9 @@ class Session:
         attribution.cost = Cost(max(0.0, seconds), attribution.cost.passes)
         self.answers.keep(key, Answer(attribution.layer, attribution.map, attribution.cost, attribution.measures))
         return attribution
+
+    def _is_quick(self, image: GalleryImage, question: AttributionRequest) -> bool:
+        return find_method(question.method).quick and self.windows(image) == 1
 
     async def table(self, request: Request, image: GalleryImage, question: TableRequest, *, name: str | None) -> bytes:
         """Return what answers every question at a layer, worked out now if it isn't kept.
@@ -281,23 +324,36 @@ class Session:
 
         Raises
         ------
+        CannotExplain
+            When the network sees it in windows, which takes too long to be done unasked.
         SegscopeError
             As :meth:`segscope.SegmentationModel.predict` does.
         """
+        if self.windows(image) > 1:
+            raise CannotExplain(
+                f"The network sees this image in {self.windows(image)} windows, which takes too long to be done in the "
+                "background; open it."
+            )
         with self._predict(image) as prediction:
             return summarize(prediction)
 
     def begin(self) -> None:
         """Predict the first image before anyone asks for it: the page opens with it."""
         images = self.gallery.images()
-        if images:
+        if images and self.windows(images[0]) == 1:
             self.work.ahead(lambda: self.summary(images[0]))
 
     def learn_classes(self) -> None:
         """Predict the first image where the model was given without class names, which the network alone knows."""
         images = self.gallery.images()
         if not self.model.classes and images:
-            self.prediction(images[0])
+            cut = self._cut(images[0])
+            if cut is None:
+                self.prediction(images[0])
+            else:
+                # Its first window tells as much, and takes less time.
+                height, width = cut.size
+                self.model.predict(self.gallery.read(images[0]).crop((0, 0, width, height))).close()
 
     def close(self) -> None:
         """Drop what waits, and give back the memory of the predictions."""
@@ -305,5 +361,5 @@ class Session:
         self.work.close()
         self.predictions.clear()
 
-    def _predict(self, image: GalleryImage) -> Prediction:
-        return self.model.predict(self.gallery.read(image), truth=self.gallery.truth(image))
+    def _predict(self, image: GalleryImage, tell: Tell | None = None) -> Prediction:
+        return self.model.predict(self.gallery.read(image), truth=self.gallery.truth(image), progress=tell)

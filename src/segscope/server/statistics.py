@@ -201,7 +201,7 @@ class Keys:
 
 
 def fingerprint(model: SegmentationModel) -> str:
-    """Return what changes with a model's weights or its preprocessing.
+    """Return what changes with a model's weights, its preprocessing or its windows.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def fingerprint(model: SegmentationModel) -> str:
     str
         Hexadecimal.
     """
-    digest = hashlib.blake2b(repr(model.preprocess).encode(), digest_size=16)
+    digest = hashlib.blake2b(f"{model.preprocess!r} {model.windows!r}".encode(), digest_size=16)
     network = model.network
     for name, tensor in (*network.named_parameters(), *network.named_buffers()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

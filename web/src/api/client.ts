@@ -72,6 +72,11 @@ async function getJson<T>(address: string, signal: AbortSignal): Promise<T> {
   return (await response.json()) as T;
 }
 
+function getFollowed(address: string, signal: AbortSignal, tell: Tell | null): Promise<Response> {
+  if (tell === null) return request(address, { signal });
+  return followed((work) => request(address, { signal, headers: { "X-Segscope-Work": work } }), getWork, tell, signal);
+}
+
 async function getArray(address: string, signal: AbortSignal): Promise<NpyArray> {
   const response = await request(address, { signal });
   return parseNpy(await response.arrayBuffer());
@@ -85,13 +90,14 @@ export function getImages(signal: AbortSignal): Promise<ImageList> {
   return getJson(`${ROOT}/images`, signal);
 }
 
-export function getPrediction(id: string, signal: AbortSignal): Promise<Prediction> {
-  return getJson(imageAddress(id, "prediction"), signal);
+/** What the network made of an image; `tell` hears how far it is where that takes long. */
+export async function getPrediction(id: string, signal: AbortSignal, tell: Tell | null = null): Promise<Prediction> {
+  return (await (await getFollowed(imageAddress(id, "prediction"), signal, tell)).json()) as Prediction;
 }
 
-/** Class indices H×W. */
-export function getMask(id: string, signal: AbortSignal): Promise<NpyArray> {
-  return getArray(imageAddress(id, "mask"), signal);
+/** Class indices H×W; `tell` hears how far the prediction is where that takes long. */
+export async function getMask(id: string, signal: AbortSignal, tell: Tell | null = null): Promise<NpyArray> {
+  return parseNpy(await (await getFollowed(imageAddress(id, "mask"), signal, tell)).arrayBuffer());
 }
 
 /** Class indices H×W as drawn by hand; only where the image's record says that it has them. */

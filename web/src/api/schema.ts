@@ -1065,6 +1065,11 @@ export interface components {
              * @description In forward order.
              */
             layers: components["schemas"]["LayerDescription"][];
+            /**
+             * Windows
+             * @description In how many overlapping windows the network sees the image; more than one takes long.
+             */
+            windows: number;
         };
         /**
          * ReasonDescription
@@ -1575,7 +1580,10 @@ export interface operations {
     get_confidence_api_images__image_id__confidence_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A random name, 32 hexadecimal digits: /api/work tells by it how far an answer is that takes long. */
+                "X-Segscope-Work"?: string | null;
+            };
             path: {
                 /** @description The image's opaque id. */
                 image_id: string;
@@ -1657,7 +1665,10 @@ export interface operations {
     get_graph_api_images__image_id__graph_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A random name, 32 hexadecimal digits: /api/work tells by it how far an answer is that takes long. */
+                "X-Segscope-Work"?: string | null;
+            };
             path: {
                 /** @description The image's opaque id. */
                 image_id: string;
@@ -1698,7 +1709,10 @@ export interface operations {
     post_layers_api_images__image_id__layers_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A random name, 32 hexadecimal digits: /api/work tells by it how far an answer is that takes long. */
+                "X-Segscope-Work"?: string | null;
+            };
             path: {
                 /** @description The image's opaque id. */
                 image_id: string;
@@ -1743,7 +1757,10 @@ export interface operations {
     get_mask_api_images__image_id__mask_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A random name, 32 hexadecimal digits: /api/work tells by it how far an answer is that takes long. */
+                "X-Segscope-Work"?: string | null;
+            };
             path: {
                 /** @description The image's opaque id. */
                 image_id: string;
@@ -1826,7 +1843,10 @@ export interface operations {
     get_prediction_api_images__image_id__prediction_get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A random name, 32 hexadecimal digits: /api/work tells by it how far an answer is that takes long. */
+                "X-Segscope-Work"?: string | null;
+            };
             path: {
                 /** @description The image's opaque id. */
                 image_id: string;
@@ -1915,7 +1935,10 @@ export interface operations {
     post_sameness_api_images__image_id__sameness_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A random name, 32 hexadecimal digits: /api/work tells by it how far an answer is that takes long. */
+                "X-Segscope-Work"?: string | null;
+            };
             path: {
                 /** @description The image's opaque id. */
                 image_id: string;
@@ -1960,7 +1983,10 @@ export interface operations {
     post_script_api_images__image_id__script_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description A random name, 32 hexadecimal digits: /api/work tells by it how far an answer is that takes long. */
+                "X-Segscope-Work"?: string | null;
+            };
             path: {
                 /** @description The image's opaque id. */
                 image_id: string;
@@ -2008,7 +2034,10 @@ export interface operations {
                 /** @description About how many patches. */
                 count?: number;
             };
-            header?: never;
+            header?: {
+                /** @description A random name, 32 hexadecimal digits: /api/work tells by it how far an answer is that takes long. */
+                "X-Segscope-Work"?: string | null;
+            };
             path: {
                 /** @description The image's opaque id. */
                 image_id: string;

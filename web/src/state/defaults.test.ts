@@ -11,6 +11,7 @@ function predicted(...shares: number[]): Prediction {
     layers: [],
     default_layer: "",
     confidence: 1,
+    windows: 1,
   };
 }
 

@@ -212,8 +212,9 @@ export class Explorer {
     return this.isSlow(method) ? tell : null;
   }
 
+  /** Whether an answer takes long: the method runs the network many times, or the network sees the image in many windows. */
   isSlow(method: string): boolean {
-    return this.methods.find(({ name }) => name === method)?.quick === false;
+    return (this.prediction.value?.windows ?? 1) > 1 || this.methods.find(({ name }) => name === method)?.quick === false;
   }
 
   #probe(): void {
@@ -230,8 +231,8 @@ export class Explorer {
     const resources = [this.picture, this.prediction, this.mask, this.truth];
     if (image === null) return resources.forEach((resource) => resource.clear());
     this.picture.load(image.id, (signal) => getPicture(image.id, signal));
-    this.prediction.load(image.id, (signal) => getPrediction(image.id, signal));
-    this.mask.load(image.id, (signal) => getMask(image.id, signal));
+    this.prediction.load(image.id, (signal, tell) => getPrediction(image.id, signal, tell));
+    this.mask.load(image.id, (signal, tell) => getMask(image.id, signal, tell));
     if (image.has_truth) this.truth.load(image.id, (signal) => getTruth(image.id, signal));
     else this.truth.clear();
   }

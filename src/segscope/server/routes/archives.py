@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from ...attribution import Attribution
 from ..schemas import AttributionRequest
-from .shared import ImageOf, SessionOf, WorkName, binary
+from .shared import PredictedOf, SessionOf, WorkName, binary
 
 __all__ = ["router"]
 
@@ -22,7 +22,7 @@ router = APIRouter(tags=["attributions"])
     responses=binary("An NPZ file with values, map, region, mask and provenance.", NPZ),
 )
 async def post_archive(
-    request: Request, session: SessionOf, image: ImageOf, question: AttributionRequest, work: WorkName = None
+    request: Request, session: SessionOf, image: PredictedOf, question: AttributionRequest, work: WorkName = None
 ) -> Response:
     """Return the file that `segscope explain -o map.npz` writes; numpy.load reads it."""
     return Response(await session.answer(request, image, question, Attribution.to_npz, name=work), media_type=NPZ)

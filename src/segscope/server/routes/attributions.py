@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from ...attribution import Attribution
 from ..npy import NpyResponse, to_npy
 from ..schemas import AttributionHeader, AttributionRequest, header_text
-from .shared import ImageOf, SessionOf, WorkName, binary, header_schema
+from .shared import PredictedOf, SessionOf, WorkName, binary, header_schema
 
 __all__ = ["HEADER", "router"]
 
@@ -26,7 +26,7 @@ router = APIRouter(tags=["attributions"])
     ),
 )
 async def post_attribution(
-    request: Request, session: SessionOf, image: ImageOf, question: AttributionRequest, work: WorkName = None
+    request: Request, session: SessionOf, image: PredictedOf, question: AttributionRequest, work: WorkName = None
 ) -> NpyResponse:
     """Return how much each place of a layer mattered for the score of a class over a region, in the image's pixels."""
     return await session.answer(request, image, question, _read, name=work)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 
 from ...prediction import Prediction
 from ..schemas import LayerDescription, NetworkGraph
-from .shared import ImageOf, SessionOf
+from .shared import PredictedOf, SessionOf
 
 __all__ = ["router"]
 
@@ -14,7 +14,7 @@ router = APIRouter(tags=["predictions"])
 
 
 @router.get("/images/{image_id}/graph", summary="The network's layers and what flows between them")
-async def get_graph(request: Request, session: SessionOf, image: ImageOf) -> NetworkGraph:
+async def get_graph(request: Request, session: SessionOf, image: PredictedOf) -> NetworkGraph:
     """Return the layers that the image went through, in forward order, and which one feeds which."""
     return await session.work.on_network(request, lambda: _read(session.prediction(image)))
 

@@ -19,7 +19,8 @@ from ..gallery import GalleryImage
 from ..npy import NPZ, NpzResponse, to_npz
 from ..regions import read_region
 from ..schemas import LayerMap, LayersDescription, LayersRequest, to_json
-from .shared import ImageOf, SessionOf, binary
+from ..work import Tell
+from .shared import PredictedOf, SessionOf, WorkName, binary
 
 __all__ = ["router"]
 
@@ -36,7 +37,9 @@ router = APIRouter(tags=["attributions"])
         NPZ,
     ),
 )
-async def post_layers(request: Request, session: SessionOf, image: ImageOf, question: LayersRequest) -> NpzResponse:
+async def post_layers(
+    request: Request, session: SessionOf, image: PredictedOf, question: LayersRequest, work: WorkName = None
+) -> NpzResponse:
     """Return how much each place of every layer mattered for one score, at a small size, from one backward pass."""
     method = find_method(question.method)
     if not method.quick:
@@ -44,10 +47,16 @@ async def post_layers(request: Request, session: SessionOf, image: ImageOf, ques
             f"{method.title} runs the network many times for each layer, which would take minutes for all of them; ask "
             "at one layer, or choose a quick method, for instance 'grad-cam'."
         )
+    if session.windows(image) > 1:
+        return await session.work.at_length(
+            request, lambda tell: _answer(session.prediction(image), image, question, tell), name=work
+        )
     return await session.work.on_network(request, lambda: _answer(session.prediction(image), image, question))
 
 
-def _answer(prediction: Prediction, image: GalleryImage, question: LayersRequest) -> NpzResponse:
+def _answer(
+    prediction: Prediction, image: GalleryImage, question: LayersRequest, tell: Tell | None = None
+) -> NpzResponse:
     start = time.perf_counter()
     method = find_method(question.method)
     # Names are checked by the method before they become keywords, some of which have another meaning.
@@ -59,6 +68,7 @@ def _answer(prediction: Prediction, image: GalleryImage, question: LayersRequest
         method=question.method,
         against=question.against,
         score=question.score,
+        progress=tell,
         **parameters,
     )
     size = _small(prediction.size, longest=question.size)

@@ -9,7 +9,7 @@ from ..errors import NotFound
 from ..npy import NpyResponse, to_npy
 from ..schemas import ImageRecord, PredictionSummary
 from ..summary import Summary
-from .shared import ImageOf, SessionOf, binary
+from .shared import ImageOf, PredictedOf, SessionOf, binary
 
 __all__ = ["router"]
 
@@ -17,12 +17,14 @@ router = APIRouter(tags=["predictions"])
 
 
 @router.get("/images/{image_id}/prediction", summary="The prediction in numbers")
-async def get_prediction(request: Request, session: SessionOf, image: ImageOf) -> PredictionSummary:
+async def get_prediction(request: Request, session: SessionOf, image: PredictedOf) -> PredictionSummary:
     """Return each class's share and intersection over union, the confidence, and the layers that can be explained."""
     summary: Summary = await session.work.on_network(request, lambda: session.summary(image))
     # A mask can turn out to be damaged when it is read, so the record is that of now.
     record = ImageRecord.model_validate(session.gallery.find(image.id))
-    return PredictionSummary.model_validate({**vars(summary), "image": record}, from_attributes=True)
+    return PredictionSummary.model_validate(
+        {**vars(summary), "image": record, "windows": session.windows(image)}, from_attributes=True
+    )
 
 
 @router.get(
@@ -31,7 +33,7 @@ async def get_prediction(request: Request, session: SessionOf, image: ImageOf) -
     response_class=NpyResponse,
     responses=binary("Class indices, uint8 or uint16, height×width."),
 )
-async def get_mask(request: Request, session: SessionOf, image: ImageOf) -> NpyResponse:
+async def get_mask(request: Request, session: SessionOf, image: PredictedOf) -> NpyResponse:
     """Return the most probable class of each pixel."""
 
     def read() -> bytes:
@@ -47,7 +49,7 @@ async def get_mask(request: Request, session: SessionOf, image: ImageOf) -> NpyR
     response_class=NpyResponse,
     responses=binary("Probability of the predicted class times 255, rounded, uint8, height×width."),
 )
-async def get_confidence(request: Request, session: SessionOf, image: ImageOf) -> NpyResponse:
+async def get_confidence(request: Request, session: SessionOf, image: PredictedOf) -> NpyResponse:
     """Return the probability of each pixel's predicted class; a byte each, so off by at most 0.2 %."""
 
     def read() -> bytes:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 
 from ..npy import NPZ, NpzResponse
 from ..schemas import ReasonsRequest
-from .shared import ImageOf, SessionOf, WorkName, binary
+from .shared import PredictedOf, SessionOf, WorkName, binary
 
 __all__ = ["router"]
 
@@ -25,7 +25,7 @@ router = APIRouter(tags=["attributions"])
     ),
 )
 async def post_reasons(
-    request: Request, session: SessionOf, image: ImageOf, question: ReasonsRequest, work: WorkName = None
+    request: Request, session: SessionOf, image: PredictedOf, question: ReasonsRequest, work: WorkName = None
 ) -> NpzResponse:
     """Return the map of reasons: pixels grouped by which channels of a layer speak for their label."""
     return NpzResponse(await session.reasons(request, image, question, name=work))

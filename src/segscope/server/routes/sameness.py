@@ -15,7 +15,7 @@ from ..regions import read_region
 from ..sameness import Asked, Finding
 from ..schemas import AttributionRequest, SamenessFinding
 from ..session import Session
-from .shared import ImageOf, SessionOf
+from .shared import PredictedOf, SessionOf
 
 __all__ = ["router"]
 
@@ -24,7 +24,7 @@ router = APIRouter(tags=["attributions"])
 
 @router.post("/images/{image_id}/sameness", summary="Would every region get the same map?")
 async def post_sameness(
-    request: Request, session: SessionOf, image: ImageOf, question: AttributionRequest
+    request: Request, session: SessionOf, image: PredictedOf, question: AttributionRequest
 ) -> SamenessFinding:
     """Return whether it would, and what tells regions apart where this map doesn't; measured once for all regions."""
     # A backward pass at a time: others have their turn in between, and a visitor who leaves takes the rest along.
@@ -36,6 +36,9 @@ async def post_sameness(
 
 
 def _begin(session: Session, image: GalleryImage, question: AttributionRequest) -> Iterator[Finding | None]:
+    if session.windows(image) > 1:
+        # Each window has a map of its own, and most regions touch few of them.
+        return iter([Finding(None)])
     prediction = session.prediction(image)
     region = read_region(question.region, size=(image.height, image.width))
     target = Target(question.class_, region, against=question.against, score=question.score)

@@ -8,7 +8,7 @@ from ..gallery import GalleryImage
 from ..recipes import recipe_of
 from ..schemas import AttributionRequest, Script
 from ..session import Session
-from .shared import ImageOf, SessionOf
+from .shared import PredictedOf, SessionOf
 
 __all__ = ["router"]
 
@@ -16,7 +16,7 @@ router = APIRouter(tags=["attributions"])
 
 
 @router.post("/images/{image_id}/script", summary="The Python lines that make a map")
-async def post_script(request: Request, session: SessionOf, image: ImageOf, question: AttributionRequest) -> Script:
+async def post_script(request: Request, session: SessionOf, image: PredictedOf, question: AttributionRequest) -> Script:
     """Return a script that makes the map which the same question gets, and the command line where one can say it."""
     return await session.work.on_network(request, lambda: _answer(session, image, question))
 

@@ -45,6 +45,15 @@ WorkName = Annotated[
 ]
 
 
+async def predict_image(request: Request, session: SessionOf, image: ImageOf, work: WorkName = None) -> GalleryImage:
+    """Return the image that the address names, predicted already where that takes long."""
+    await session.ready(request, image, name=work)
+    return image
+
+
+PredictedOf = Annotated[GalleryImage, Depends(predict_image)]
+
+
 def binary(description: str, *media_types: str, **further: Any) -> dict[int | str, dict[str, Any]]:
     """Describe a response that isn't JSON, for the schema.
 

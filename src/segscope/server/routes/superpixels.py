@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 
 from ...segments import MAX_SUPERPIXELS
 from ..npy import NpyResponse, to_npy
-from .shared import ImageOf, SessionOf, binary
+from .shared import PredictedOf, SessionOf, binary
 
 __all__ = ["router"]
 
@@ -25,7 +25,7 @@ router = APIRouter(tags=["predictions"])
 async def get_superpixels(
     request: Request,
     session: SessionOf,
-    image: ImageOf,
+    image: PredictedOf,
     count: Annotated[int, Query(ge=1, le=MAX_SUPERPIXELS, description="About how many patches.")] = 200,
 ) -> NpyResponse:
     """Return the patches that regions of the kind ``superpixel`` choose from."""

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 
 from ..npy import NPZ, NpzResponse
 from ..schemas import TableRequest
-from .shared import ImageOf, SessionOf, WorkName, binary
+from .shared import PredictedOf, SessionOf, WorkName, binary
 
 __all__ = ["router"]
 
@@ -27,7 +27,7 @@ router = APIRouter(tags=["attributions"])
     ),
 )
 async def post_table(
-    request: Request, session: SessionOf, image: ImageOf, question: TableRequest, work: WorkName = None
+    request: Request, session: SessionOf, image: PredictedOf, question: TableRequest, work: WorkName = None
 ) -> NpzResponse:
     """Return the derivative of every logit by every channel, from which any class, region and contrast is a sum."""
     return NpzResponse(await session.table(request, image, question, name=work))
