@@ -1,4 +1,4 @@
-"""Measure segscope: peers, memory, large images, how cost grows, tables of weights, the page in a browser, and the server under load.
+"""Measure segscope: peers, memory, large images, how cost grows, tables, the page in a browser, the server under load.
 
 ``make bench`` measures them all; ``make bench ARGS="peers --width 1"`` chooses a part and gives options.
 """

@@ -39,6 +39,11 @@ def measure(options: argparse.Namespace, progress: Progress) -> list[Figure]:
     -------
     list of Figure
         Seconds of each step, and the process's peak memory up to its end in GiB, libraries included.
+
+    Raises
+    ------
+    SystemExit
+        When the process that is measured failed.
     """
     bar = progress.add_task("windows", total=len(list(_steps(None))))
     figures = []
