@@ -1,4 +1,4 @@
-"""Measure segscope: peers, memory, large images, how cost grows, tables, the page in a browser, the server under load.
+"""Measure segscope: peers, memory, large images, growth, tables, the page, its live mode, the server under load.
 
 ``make bench`` measures them all; ``make bench ARGS="peers --width 1"`` chooses a part and gives options.
 """
@@ -12,16 +12,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from . import explorer, growth, load, memory, peers, table, windows
+from . import explorer, growth, live, load, memory, peers, table, windows
 from .report import print_figures, write_json
 
-PARTS = ("peers", "memory", "windows", "growth", "table", "explorer", "load")
+PARTS = ("peers", "memory", "windows", "growth", "table", "explorer", "live", "load")
 FIGURES = {
     "memory": memory,
     "windows": windows,
     "growth": growth,
     "table": table,
     "explorer": explorer,
+    "live": live,
     "load": load,
 }
 
