@@ -7,21 +7,23 @@ export type Bytes = Uint8ClampedArray<ArrayBuffer>;
 
 /** Importance through a colour table; what isn't a number, or is nearer to zero than `least`, stays transparent. */
 export function paintValues(values: ArrayLike<number>, range: Range, table: readonly Rgb[], least = 0): Bytes {
-  const bytes = new Uint8ClampedArray(values.length * 4);
+  const pixels = new Uint32Array(values.length);
+  const colours = Uint32Array.from(table, packed);
   const last = table.length - 1;
   const factor = range.high > range.low ? last / (range.high - range.low) : 0;
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!;
     // Also true for what isn't a number.
     if (!(value >= least || value <= -least)) continue;
-    const step = Math.round((value - range.low) * factor);
-    const colour = table[step < 0 ? 0 : step > last ? last : step]!;
-    bytes[i * 4] = colour[0];
-    bytes[i * 4 + 1] = colour[1];
-    bytes[i * 4 + 2] = colour[2];
-    bytes[i * 4 + 3] = 255;
+    const step = (value - range.low) * factor + 0.5;
+    pixels[i] = colours[step < 0 ? 0 : step > last ? last : Math.trunc(step)]!;
   }
-  return bytes;
+  return new Uint8ClampedArray(pixels.buffer);
+}
+
+/** An opaque colour as one number, whose bytes in memory are red, green, blue and opacity. */
+function packed([red, green, blue]: Rgb): number {
+  return red | (green << 8) | (blue << 16) | (255 << 24);
 }
 
 /** Class indices in their classes' colours; an index without a class stays transparent. */

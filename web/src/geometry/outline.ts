@@ -51,7 +51,9 @@ function alongColumns(inside: Inside, width: number, top: number, bottom: number
 
 /** How many pixels a region has. */
 export function countPixels(pixels: Uint8Array): number {
+  const first = pixels.indexOf(1);
+  if (first < 0) return 0;
   let count = 0;
-  for (let i = 0; i < pixels.length; i++) count += pixels[i]!;
+  for (let i = pixels.lastIndexOf(1); i >= first; i--) count += pixels[i]!;
   return count;
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { TableDescription } from "../api/types";
 import cases from "./fixture.json";
 import { packed, resizing } from "./sampling";
-import { answerOf, linksOf, logitShares, readTable, type Table } from "./table";
+import { answerOf, linksOf, logitShares, readTable, weightedSum, type Table } from "./table";
 
 type Case = (typeof cases)[number];
 
@@ -60,6 +60,14 @@ it("adds contributions up, each place for itself", () => {
   const { values } = answerOf(table, linksOf(table.description), { class: 0, against: 1, pixels, rectified: false })!;
   expect([...values.keys()].filter((place) => values[place] !== 0)).toEqual([25, 26]);
   expect(values[25]).toBeCloseTo((table.values[25]! - table.values[size + 25]!) / 2, 5);
+});
+
+it.each([1, 2, 3, 4, 5, 8, 11])("adds %i weighted channels up as one after the other does", (count) => {
+  const size = 6;
+  const channels = Float32Array.from({ length: count * size }, (_, i) => Math.sin(i * i));
+  const weights = Float64Array.from({ length: count }, (_, channel) => Math.cos(channel * 3) * (channel % 3));
+  const expected = Array.from({ length: size }, (_, place) => weights.reduce((sum, weight, channel) => sum + weight * channels[channel * size + place]!, 0));
+  expectClose(weightedSum(channels, weights, size), expected);
 });
 
 it("undoes the scale of each channel", () => {
