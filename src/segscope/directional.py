@@ -32,9 +32,9 @@ _HALF_PRECISION = 5e-2
 _ROUNDING = 1e-5
 # Writing a network's steps down takes about as long as so many passes more.
 _WORTHWHILE = 4
-# How many directions go through the written-down steps at once. They have nothing to share there: the progress soon
-# moves, and maps stay in the processor's cache.
-_WRITTEN_AT_ONCE = 8
+# How many directions go through the written-down steps at once. They have nothing to share there: who asks meanwhile
+# waits for few of them, and maps stay in the processor's cache.
+_WRITTEN_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
