@@ -82,6 +82,6 @@ def test_command(more: list[str], tmp_path: Any, capsys: pytest.CaptureFixture[s
         assert answer["input"]["channels"] == 12
         assert [check["problem"] for check in answer["checks"]] == [""] * 5
     else:
-        assert "12 channels, 224×224" in printed
+        assert "12 bands, 224×224" in printed
         assert "yes  gradients reach the input" in printed
         assert "layers worth a look first" in printed

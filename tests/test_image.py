@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from segscope import InvalidImage, Preprocess, SegmentationModel
-from segscope.image import picture_of, read_mask, read_pixels, read_tensor
+from segscope import InvalidImage, InvalidInput, Preprocess, SegmentationModel
+from segscope.image import picture_of, read_bands, read_mask, read_pixels, read_tensor
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
 COLOUR = np.stack([GREY, GREY[::-1], GREY[:, ::-1]], axis=2)
@@ -96,7 +96,10 @@ def test_sixteen_bits_are_kept(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_pixels(path, channels=1)[..., 0], deep)
     model = SegmentationModel(nn.Conv2d(1, 2, 1))
     np.testing.assert_allclose(model.predict(path).logits, model.predict(GREY[..., None]).logits, atol=1e-5)
-    np.testing.assert_array_equal(model.predict(path).image, np.repeat(GREY[..., None], 3, 2))
+    shown = model.predict(path).image[..., 0].astype(int)
+    assert shown.min() == 0
+    assert shown.max() == 255
+    assert np.corrcoef(shown.ravel(), GREY.ravel())[0, 1] > 0.999
 
 
 def test_floating_point_picture_is_refused() -> None:
@@ -271,7 +274,64 @@ def test_picture_of() -> None:
     assert picture_of(np.zeros((2, 2, 5), np.float32)).max() == 0
     stretched = picture_of(np.array([[[-3e38], [3e38]]], dtype=np.float32))
     assert stretched[0, :, 0].tolist() == [0, 255]
-    assert picture_of(np.full((1, 1, 2), 512, np.uint16)).tolist() == [[[2, 2, 2]]]
+    assert picture_of(np.full((1, 1, 2), 512, np.uint16)).tolist() == [[[0, 0, 0]]]
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_deep_bands_are_stretched_each_for_itself(dtype: Any) -> None:
+    values = np.random.default_rng(0).uniform(1000, 3000, (50, 60, 3)).astype(dtype)
+    values[..., 1] //= 10
+    values[0, 0] = 60_000  # a single bright pixel leaves the others as they are
+    picture = picture_of(values)
+    low, high = np.percentile(values, (2, 98), axis=(0, 1))
+    expected = np.clip((values.astype(float) - low) / (high - low), 0, 1) * 255
+    assert np.abs(picture - expected).max() <= 0.5001
+    assert (picture.reshape(-1, 3).max(0) == 255).all()
+    assert (picture.reshape(-1, 3).min(0) == 0).all()
+
+
+def test_band_that_is_nearly_always_the_same_is_not_black() -> None:
+    values = np.zeros((20, 20, 1), np.uint16)
+    values[3, 4] = 500
+    assert picture_of(values)[3, 4].tolist() == [255, 255, 255]
+
+
+def test_bands_to_show() -> None:
+    many = np.arange(2 * 3 * 12, dtype=np.uint8).reshape(2, 3, 12)
+    np.testing.assert_array_equal(picture_of(many), many[..., :3])
+    np.testing.assert_array_equal(picture_of(many, bands=(7, 3, 1)), many[..., [7, 3, 1]])
+    np.testing.assert_array_equal(picture_of(many, bands=(11,)), many[..., [11, 11, 11]])
+    np.testing.assert_array_equal(picture_of(many[..., :3], many[..., 3:], bands=(4, 2, 0)), many[..., [4, 2, 0]])
+    with pytest.raises(InvalidInput, match="are 3, 2, 12, counted from 0, and there are 12: 0 to 11"):
+        picture_of(many, bands=(3, 2, 12))
+
+
+@pytest.mark.parametrize("given", ["3,2,1", " 3 , 2,1 ", (3, 2, 1), [3, 2, 1], np.array([3, 2, 1]).tolist()])
+def test_read_bands(given: Any) -> None:
+    assert read_bands(given) == (3, 2, 1)
+    assert read_bands("5") == read_bands(5) == read_bands([5]) == (5,)
+
+
+@pytest.mark.parametrize(
+    "given", ["", "a", "3,2", "1,2,3,4", "-1", "1.5", (1, 2), (), (0, 1, -1), True, None, 1.5, "٣"]
+)
+def test_bands_that_cannot_be_shown(given: Any) -> None:
+    with pytest.raises(InvalidInput, match="expected three numbers for red, green and blue, or one for grey, counted"):
+        read_bands(given)
+
+
+@pytest.mark.parametrize("channels", [1, 4, 12])
+def test_model_shows_the_bands_that_were_chosen(channels: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (7, 9, channels), np.uint8)
+    chosen = (3, 2, 1) if channels > 3 else (0,)
+    model = SegmentationModel(nn.Conv2d(channels, 2, 1), shown_bands=chosen)
+    expected = pixels[..., list(chosen) if channels > 3 else [0, 0, 0]]
+    np.testing.assert_array_equal(model.predict(pixels).image, expected)
+    np.testing.assert_array_equal(model.with_options(classes=("a", "b")).predict(pixels).image, expected)
+    np.testing.assert_array_equal(model.picture(pixels, bands=(channels - 1,))[..., 0], pixels[..., -1])
+    assert model.predict(pixels).input.channels == channels
+    with pytest.raises(InvalidInput, match=rf"and there are {channels}: 0 to {channels - 1}\."):
+        model.with_options(shown_bands=(0, 0, channels))
 
 
 def test_read_tensor_leaves_other_images_alone() -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .attribution import Attribution, AttributionGrid
     from .cache import PredictionCache
     from .comparison import Comparison
+    from .inputs import SeveralInputs
     from .layers import Layer
     from .model import SegmentationModel
     from .prediction import Prediction
@@ -54,6 +55,7 @@ _HOMES = {
     "Reasons": "reasons",
     "Region": "region",
     "SegmentationModel": "model",
+    "SeveralInputs": "inputs",
     "Table": "table",
     "Target": "target",
     "Windows": "windows",
@@ -80,6 +82,7 @@ __all__ = [
     "Region",
     "SegmentationModel",
     "SegscopeError",
+    "SeveralInputs",
     "Table",
     "Target",
     "UnknownName",

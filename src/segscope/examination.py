@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import SegscopeError
+from .image import default_bands
+from .inputs import SeveralInputs
 from .layers import INPUT, Layer
 from .region import Region
 
@@ -72,6 +74,10 @@ class Examination:
         Where they are, and their type.
     input : Layer
         The input's channels, height and width.
+    inputs : mapping of str to int
+        Names and channels of the inputs, where the network has several.
+    shown_bands : tuple of int
+        The bands of an image that people see as red, green and blue, or the one that they see as grey.
     preprocess : str
         How an image becomes the input.
     output : str
@@ -91,6 +97,8 @@ class Examination:
     device: str
     dtype: str
     input: Layer
+    inputs: Mapping[str, int]
+    shown_bands: tuple[int, ...]
     preprocess: str
     output: str
     classes: tuple[str, ...]
@@ -127,11 +135,13 @@ def examine(prediction: Prediction) -> Examination:
     last = ", channels last" if output.reading.channels_last else ""
     one = ", from one channel" if output.temperature != 1 else ""
     return Examination(
-        network=type(model.network).__name__,
+        network=type(model.network.network if isinstance(model.network, SeveralInputs) else model.network).__name__,
         weights=sum(parameter.numel() for parameter in model.network.parameters()),
         device=str(model.device),
         dtype=str(model.dtype).removeprefix("torch."),
         input=prediction.input,
+        inputs=dict(model.inputs),
+        shown_bands=model.shown_bands or default_bands(prediction.input.channels),
         preprocess=str(model.preprocess),
         output=f"{kind} of {classes} classes at {height}×{width}{one}{last}",
         classes=model.classes,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import IOBase
 from pathlib import Path
@@ -15,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from .errors import InvalidImage, SegscopeError
+from .errors import InvalidImage, InvalidInput, SegscopeError, shown
 
-__all__ = ["ImageLike", "picture_of", "read_mask", "read_pixels", "read_tensor"]
+__all__ = ["ImageLike", "default_bands", "picture_of", "read_bands", "read_mask", "read_pixels", "read_tensor"]
 
 ImageLike: TypeAlias = "str | os.PathLike[str] | IOBase | Image.Image | NDArray[Any] | Tensor"
 
@@ -43,7 +45,8 @@ def read_tensor(source: ImageLike) -> Tensor | None:
         When it is empty, has other axes than C×H×W, or holds NaN or infinite values.
     """
     if isinstance(source, np.ndarray) and np.issubdtype(source.dtype, np.floating):
-        source = torch.from_numpy(np.array(source, dtype=np.float64, order="C"))
+        with np.errstate(invalid="ignore"):  # NaN is told of below
+            source = torch.from_numpy(np.array(source, dtype=np.float64, order="C"))
     if not isinstance(source, Tensor):
         return None
     if not source.is_floating_point():
@@ -89,28 +92,79 @@ def read_pixels(source: ImageLike, *, channels: int | None = None) -> NDArray[An
         return _from_pil(image, channels)
 
 
-def picture_of(values: NDArray[Any]) -> NDArray[np.uint8]:
+def picture_of(*values: NDArray[Any], bands: Sequence[int] | None = None) -> NDArray[np.uint8]:
     """Return an image that people can look at, from pixels or from a network's input.
 
     Parameters
     ----------
-    values : ndarray
-        H×W×C, integer (shown as it is; uint16 is scaled down) or floating point (its range is stretched to 0..255).
+    *values : ndarray
+        H×W×C, or several of them, whose bands are counted on. 8 bits are shown as they are; of any other type, each
+        band is stretched from its 2nd to its 98th percentile.
+    bands : sequence of int, optional
+        The band to show as grey, or the three to show as red, green and blue, counted from 0. Without it: the first
+        three, or the first one where there are fewer.
 
     Returns
     -------
     ndarray
-        uint8, H×W×3: the first three channels, or the first one as grey where there are fewer.
+        uint8, H×W×3.
+
+    Raises
+    ------
+    InvalidInput
+        When there is no such band.
     """
-    shown = values[..., :3] if values.shape[2] >= 3 else np.repeat(values[..., :1], 3, axis=2)
-    if shown.dtype == np.uint8:
-        return np.array(shown, order="C")
-    if shown.dtype == np.uint16:
-        return (shown >> 8).astype(np.uint8)
-    exact = shown.astype(np.float64)
-    low, high = float(exact.min()), float(exact.max())
-    scale = 255 / (high - low) if high > low else 0.0
-    return np.round((exact - low) * scale).astype(np.uint8)
+    found = [array[..., band] for array in values for band in range(array.shape[2])]
+    count = len(found)
+    planes = [_eight_bits(found[band]) for band in _existing(bands or default_bands(count), count)]
+    return np.stack(planes if len(planes) == 3 else planes * 3, axis=2)
+
+
+def default_bands(count: int) -> tuple[int, ...]:
+    """Return the bands that are shown where nobody chose any.
+
+    Parameters
+    ----------
+    count : int
+        How many there are.
+
+    Returns
+    -------
+    tuple of int
+        The first three, or the first one.
+    """
+    return (0, 1, 2) if count >= 3 else (0,)
+
+
+def read_bands(given: str | int | Sequence[int], *, count: int | None = None) -> tuple[int, ...]:
+    """Read which bands of an image are shown.
+
+    Parameters
+    ----------
+    given : str, int or sequence of int
+        One number, for grey, or three, for red, green and blue, counted from 0; as text, with commas between them.
+    count : int, optional
+        How many bands there are.
+
+    Returns
+    -------
+    tuple of int
+        One or three.
+
+    Raises
+    ------
+    InvalidInput
+        When it is anything else, or there is no such band.
+    """
+    parts = given.split(",") if isinstance(given, str) else given if isinstance(given, Sequence) else [given]
+    numbers = [str(part).strip() for part in parts if not isinstance(part, bool)]
+    if len(numbers) not in (1, 3) or not all(re.fullmatch("[0-9]{1,6}", number) for number in numbers):
+        raise InvalidInput(
+            f"The bands to show are {shown(given)}; expected three numbers for red, green and blue, or one for grey, "
+            "counted from 0: for instance 3,2,1."
+        )
+    bands = tuple(map(int, numbers))
+    return bands if count is None else _existing(bands, count)
 
 
 def read_mask(source: ImageLike, *, size: tuple[int, int]) -> NDArray[np.int32]:
@@ -153,6 +207,28 @@ def read_mask(source: ImageLike, *, size: tuple[int, int]) -> NDArray[np.int32]:
         )
     limits = np.iinfo(np.int32)
     return np.clip(values.astype(np.int64), limits.min, limits.max).astype(np.int32)
+
+
+def _existing(bands: Sequence[int], count: int) -> tuple[int, ...]:
+    if max(bands) >= count:
+        raise InvalidInput(
+            f"The bands to show are {', '.join(map(str, bands))}, counted from 0, and there are {count}: "
+            f"0 to {count - 1}."
+        )
+    return tuple(bands)
+
+
+def _eight_bits(band: NDArray[Any]) -> NDArray[np.uint8]:
+    if band.dtype == np.uint8:
+        return band
+    # Some hundred thousand values tell the percentiles well enough.
+    step = 1 + math.isqrt(band.size // 2**18)
+    low, high = np.percentile(band[::step, ::step].astype(np.float64), (2, 98))
+    if low == high:
+        low, high = float(band.min()), float(band.max())
+    if low == high:
+        return np.zeros(band.shape, np.uint8)
+    return np.asarray(np.round(np.interp(band, (low, high), (0, 255))), np.uint8)
 
 
 def _check_array(pixels: NDArray[Any]) -> NDArray[Any]:
@@ -206,7 +282,8 @@ def _from_pil(image: Image.Image, channels: int | None) -> NDArray[Any]:
     mode = _MODES.get(3 if channels is None else channels)
     if mode is None:
         raise InvalidImage(
-            f"The network takes {channels} channels, and an image file gives 1, 3 or 4; give an H×W×{channels} array."
+            f"The network takes {channels} channels, and an image file gives 1, 3 or 4; give an H×W×{channels} array, "
+            "or a .npy or TIFF file of as many bands."
         )
     if "transparency" in image.info:
         # A palette with transparent colours goes by way of RGBA, or PIL warns.

@@ -7,9 +7,10 @@ import itertools
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
+from types import MappingProxyType
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -21,13 +22,15 @@ from torch.nn.parameter import is_lazy
 from .colors import class_colors, to_rgb
 from .errors import InvalidImage, InvalidInput, SegscopeError, UnknownName, UnsupportedNetwork, shown
 from .geometry import Geometry
-from .image import ImageLike, picture_of, read_mask, read_pixels, read_tensor
+from .image import ImageLike, picture_of, read_bands, read_mask, read_pixels, read_tensor
+from .inputs import Inputs, SeveralInputs, Values, check_stack, first_bands, join_inputs, needs_several, read_inputs
 from .layers import Capture, capturing, copying
 from .outputs import OUTPUTS, Logits, Output, Reading, read_again, read_logits
 from .pooling import QuickPooling
 from .prediction import ForwardPass, Prediction
 from .preprocess import Preprocess
 from .progress import Progress
+from .stacks import read_stack
 from .windowed import WindowedPrediction
 from .windows import Cut, Windows
 
@@ -70,12 +73,15 @@ class SegmentationModel:
     windows : Windows or int or (int, int), optional
         How an image that is larger is cut into windows which the network sees one by one; a number or two are the size
         of a window. Without it the network sees every image whole.
+    shown_bands : sequence of int, optional
+        The three bands of an image that people see as red, green and blue, or the one that they see as grey, counted
+        from 0. Without it: the first three, or the first one where there are fewer. The network gets all of them.
 
     Raises
     ------
     InvalidInput
-        When the network isn't a ``torch.nn.Module`` or has no weights yet, class names repeat, or colours don't fit the
-        classes.
+        When the network isn't a ``torch.nn.Module`` or has no weights yet, class names repeat, colours don't fit the
+        classes, or the network has no such bands.
 
     Examples
     --------
@@ -99,6 +105,7 @@ class SegmentationModel:
         name: str | None = None,
         memory: int = DEFAULT_MEMORY,
         windows: Windows | int | tuple[int, int] | None = None,
+        shown_bands: Sequence[int] | None = None,
     ) -> None:
         if not isinstance(network, nn.Module):
             raise InvalidInput(f"The network is a {type(network).__name__}; expected a torch.nn.Module.")
@@ -108,11 +115,15 @@ class SegmentationModel:
             raise InvalidInput(f"preprocess is a {type(preprocess).__name__}; expected a segscope.Preprocess.")
         _check_weights(network)
         self.network = _on_device(network, device)
-        self.preprocess = preprocess or Preprocess(channels=None)
+        preprocess = preprocess or Preprocess()
+        self.preprocess = replace(preprocess, channels=sum(self.inputs.values())) if self.inputs else preprocess
         self.layers = None if layers is None else _names_of(layers)
-        self.name = name or type(network).__name__
+        self.name = name or type(network.network if isinstance(network, SeveralInputs) else network).__name__
         self.memory = memory
         self.windows = Windows(windows) if isinstance(windows, (int, tuple, list)) else windows
+        self.shown_bands = (
+            first_bands(self.inputs) if shown_bands is None else read_bands(shown_bands, count=self.bands)
+        )
         self._classes = None if classes is None else _checked_classes(classes)
         self._colors = None if colors is None else _checked_colors(colors, self._classes)
         self._output = output
@@ -183,12 +194,13 @@ class SegmentationModel:
         preprocess: Preprocess | None = None,
         device: str | torch.device | None = None,
         windows: Windows | int | tuple[int, int] | None = None,
+        shown_bands: Sequence[int] | None = None,
     ) -> SegmentationModel:
         """Return a model of the same network with some options changed.
 
         Parameters
         ----------
-        classes, colors, preprocess, device, windows
+        classes, colors, preprocess, device, windows, shown_bands
             As in the constructor; what isn't given stays as it is. New class names keep the colours if they are as
             many.
 
@@ -215,6 +227,7 @@ class SegmentationModel:
             name=self.name,
             memory=self.memory,
             windows=self.windows if windows is None else windows,
+            shown_bands=self.shown_bands if shown_bands is None else shown_bands,
         )
 
     @property
@@ -247,6 +260,11 @@ class SegmentationModel:
         """Channels of the images that the network takes, as far as preprocessing or its first convolution tell."""
         return self.preprocess.channels or self._stem_channels()
 
+    @property
+    def inputs(self) -> Mapping[str, int]:
+        """Names and channels of the network's inputs where it has several; empty otherwise."""
+        return MappingProxyType(self.network.inputs if isinstance(self.network, SeveralInputs) else {})
+
     def class_index(self, class_: str | int) -> int:
         """Return the index of a class.
 
@@ -272,15 +290,20 @@ class SegmentationModel:
         raise UnknownName("class", class_, self.classes)
 
     def predict(
-        self, image: ImageLike, *, truth: ImageLike | None = None, progress: Callable[[float], None] | None = None
+        self,
+        image: ImageLike | Inputs,
+        *,
+        truth: ImageLike | None = None,
+        progress: Callable[[float], None] | None = None,
     ) -> Prediction:
         """Run the network once on an image, and keep the pass for explaining.
 
         Parameters
         ----------
-        image : path, file object, PIL image, ndarray or Tensor
+        image : path, file object, PIL image, ndarray or Tensor; or a mapping of these
             A uint8 or uint16 array is H×W×C. A floating-point C×H×W tensor or array is taken as the network's input as
-            it is.
+            it is. A ``.npy`` file holds either; a TIFF file may have any number of bands.
+            For a network of :class:`SeveralInputs`: each by its name, or all of them stacked.
         truth : path, PIL image or ndarray, optional
             The true mask: H×W of class indices, for :meth:`Region.true` and :meth:`Region.errors`. Indices beyond the
             classes belong to none.
@@ -301,8 +324,8 @@ class SegmentationModel:
             When the network fails, or its output can't be read.
         """
         source = self._read(image)
-        size = (source.shape[1], source.shape[2]) if isinstance(source, Tensor) else (source.shape[0], source.shape[1])
-        picture = picture_of(source.permute(1, 2, 0).cpu().numpy() if isinstance(source, Tensor) else source)
+        picture = self._seen(source)
+        size = (picture.shape[0], picture.shape[1])
         true_mask = None if truth is None else read_mask(truth, size=size)
         cut = self.cut(size)
         if cut is not None:
@@ -346,6 +369,30 @@ class SegmentationModel:
             # A clone, since a network may write over its input.
             return read_again(self.network(inputs.clone()), reading)
 
+    def picture(self, image: ImageLike | Inputs, *, bands: Sequence[int] | None = None) -> NDArray[np.uint8]:
+        """Return an image as people see it.
+
+        Parameters
+        ----------
+        image
+            As for :meth:`predict`.
+        bands : sequence of int, optional
+            The bands to show, in place of :attr:`shown_bands`.
+
+        Returns
+        -------
+        ndarray
+            uint8, H×W×3. Bands of 8 bits are as they are; others are stretched from their 2nd to their 98th percentile.
+
+        Raises
+        ------
+        InvalidImage
+            When it isn't an image.
+        InvalidInput
+            When it has no such bands.
+        """
+        return self._seen(self._read(image), None if bands is None else read_bands(bands))
+
     def cut(self, size: tuple[int, int]) -> Cut | None:
         """Return the windows in which the network sees an image of this size.
 
@@ -362,13 +409,14 @@ class SegmentationModel:
         cut = None if self.windows is None else self.windows.cut(size)
         return cut if cut is not None and len(cut.windows) > 1 else None
 
-    def to_input(self, source: NDArray[Any] | Tensor) -> tuple[Tensor, Geometry]:
+    def to_input(self, source: Sequence[Values]) -> tuple[Tensor, Geometry]:
         """Return what the network is given for an image.
 
         Parameters
         ----------
-        source : ndarray or Tensor
-            uint8 or uint16, H×W×C; or float, C×h×w, which is the network's input already.
+        source : sequence of ndarray or Tensor
+            The image, or each of the network's inputs: uint8 or uint16, H×W×C; or float, C×h×w, which is the network's
+            input already.
 
         Returns
         -------
@@ -382,20 +430,26 @@ class SegmentationModel:
         InvalidImage
             When the image has another number of channels than the network takes.
         """
-        if not isinstance(source, Tensor):
-            return self.preprocess(source)
-        wanted = self.preprocess.channels
-        if wanted is not None and source.shape[0] != wanted:
-            raise InvalidImage(f"The tensor has shape {tuple(source.shape)}; the network takes {wanted}×height×width.")
-        return source, Geometry.identity((source.shape[1], source.shape[2]))
+        return join_inputs(source, self.preprocess)
 
-    def _read(self, image: ImageLike) -> NDArray[Any] | Tensor:
-        """Return an image's pixels H×W×C, or the network's input C×h×w where that was given."""
-        tensor = read_tensor(image)
-        if tensor is not None:
-            return tensor
+    def _seen(self, values: Sequence[Values], bands: Sequence[int] | None = None) -> NDArray[np.uint8]:
+        arrays = [value.permute(1, 2, 0).cpu().numpy() if isinstance(value, Tensor) else value for value in values]
+        return picture_of(*arrays, bands=bands or self.shown_bands)
+
+    def _read(self, image: ImageLike | Inputs) -> list[Values]:
+        """Return what the image holds, or what each of the network's inputs does."""
+        if isinstance(image, Mapping):
+            return read_inputs(image, self.inputs, self._read_one)
+        if self.inputs:
+            return [check_stack(self._read_one(image, None), self.inputs)]
         stem = self._stem_channels()
-        return read_pixels(image, channels=self.preprocess.channels or (stem if stem in (1, 3, 4) else None))
+        return [self._read_one(image, self.preprocess.channels or (stem if stem in (1, 3, 4) else None))]
+
+    def _read_one(self, image: ImageLike, channels: int | None) -> Values:
+        stack = read_stack(image, channels=channels or self.bands)
+        given = image if stack is None else stack
+        tensor = read_tensor(given)
+        return read_pixels(given, channels=channels) if tensor is None else tensor
 
     def _stem_channels(self) -> int | None:
         """Return the channels that the first convolution takes: a guess of how to open an image file."""
@@ -468,6 +522,9 @@ class SegmentationModel:
         return logits, capture
 
     def _failure(self, leaf: Tensor, error: Exception, *, started: bool) -> SegscopeError:
+        several = None if started else needs_several(self.network)
+        if several is not None:
+            return UnsupportedNetwork(several)
         wanted = self._stem_channels()
         # Where no module got through, it is the first one that couldn't take the image.
         if not started and wanted not in (None, leaf.shape[1]):

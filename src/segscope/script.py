@@ -74,6 +74,7 @@ class Recipe:
         weights: str | None = None,
         classes: str | None = None,
         windows: Windows | None = None,
+        bands: Sequence[int] | None = None,
     ) -> str | None:
         """Return the command that does the same.
 
@@ -89,6 +90,8 @@ class Recipe:
             The file of classes.
         windows : Windows, optional
             What ``--window`` and ``--overlap`` take.
+        bands : sequence of int, optional
+            What ``--bands`` takes.
 
         Returns
         -------
@@ -105,6 +108,7 @@ class Recipe:
         if windows is not None:
             size = windows.size if isinstance(windows.size, tuple) else (windows.size,)
             words += ["--window", ",".join(map(str, size)), "--overlap", str(windows.overlap)]
+        words += [] if bands is None else ["--bands", ",".join(map(str, bands))]
         words += ["--class", str(self.target.class_), *region]
         words += [] if self.target.against is None else ["--against", str(self.target.against)]
         words += [] if self.layer is None else ["--layer", self.layer]

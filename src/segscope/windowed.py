@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from .target import Blend, Question
 from .windows import Cut, Window
 
 if TYPE_CHECKING:
+    from .inputs import Values
     from .methods.base import Answer
     from .model import SegmentationModel
     from .prediction import ForwardPass
@@ -51,8 +52,8 @@ class WindowedPrediction(Prediction):
     ----------
     model : SegmentationModel
         The model.
-    source : ndarray or Tensor
-        The whole image: integer pixels H×W×C, or the network's own numbers, C×H×W.
+    source : sequence of ndarray or Tensor
+        The whole image, or each of the network's inputs: integer pixels H×W×C, or the network's own numbers, C×H×W.
     picture : ndarray
         uint8, H×W×3: the image as people see it.
     cut : Cut
@@ -71,7 +72,7 @@ class WindowedPrediction(Prediction):
     def __init__(  # noqa: PLR0917 # made by SegmentationModel alone
         self,
         model: SegmentationModel,
-        source: NDArray[Any] | Tensor,
+        source: Sequence[Values],
         picture: NDArray[np.uint8],
         cut: Cut,
         progress: Progress,
@@ -80,7 +81,7 @@ class WindowedPrediction(Prediction):
         self._of_window, first = _run(model, source, cut.windows[0])
         super().__init__(model, picture, Geometry.identity(cut.image), first, truth=truth)
         self._cut = cut
-        self._source: NDArray[Any] | Tensor | None = source
+        self._source: Sequence[Values] | None = source
         self._reading = first.output.reading
         self._asked: OrderedDict[int, Prediction] = OrderedDict()
         self.input = replace(self.input, height=cut.image[0], width=cut.image[1])
@@ -104,7 +105,7 @@ class WindowedPrediction(Prediction):
             return 0
         logits = sum(logits.nbytes for logits in self._seen)
         asked = sum(prediction.nbytes for prediction in tuple(self._asked.values()))
-        return super().nbytes + logits + asked + int(self._source.nbytes)
+        return super().nbytes + logits + asked + sum(int(values.nbytes) for values in self._source)
 
     def close(self) -> None:
         """Give back the memory of the image and the kept passes. Closing twice does no harm."""
@@ -301,14 +302,16 @@ class _Total:
         total[down, across] += geometry.sample(values, rows, columns, spacing=spacing)
 
 
-def _run(model: SegmentationModel, source: NDArray[Any] | Tensor, window: Window) -> tuple[Geometry, ForwardPass]:
+def _run(model: SegmentationModel, source: Sequence[Values], window: Window) -> tuple[Geometry, ForwardPass]:
     """Run the network on a window, and keep the pass."""
     tensor, geometry = model.to_input(_part(source, window))
     return geometry, model.forward_pass(tensor, geometry)
 
 
-def _part(source: NDArray[Any] | Tensor, window: Window) -> NDArray[Any] | Tensor:
-    return source[(slice(None), *window.box)] if isinstance(source, Tensor) else source[window.box]
+def _part(source: Sequence[Values], window: Window) -> list[Values]:
+    return [
+        values[(slice(None), *window.box)] if isinstance(values, Tensor) else values[window.box] for values in source
+    ]
 
 
 def _grid(image: tuple[int, int], geometry: Geometry, size: tuple[int, int]) -> tuple[int, int]:

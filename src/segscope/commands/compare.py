@@ -13,12 +13,14 @@ from ..errors import CannotExplain, InvalidInput, UnknownName
 from .options import (
     Against,
     AsJson,
+    Bands,
     Box,
     ClassesFile,
     Everywhere,
     ImageFile,
     Memory,
     ModelSource,
+    OtherInputs,
     Overlap,
     Pixel,
     RegionMask,
@@ -29,9 +31,11 @@ from .options import (
     check_output,
     check_score,
     class_of,
+    image_of,
     load,
     predicting,
     read_bytes,
+    read_inputs,
     read_parameters,
     read_region,
     read_windows,
@@ -94,6 +98,8 @@ def compare(
     memory: Memory = None,
     window: WindowSize = None,
     overlap: Overlap = None,
+    inputs: OtherInputs = None,
+    bands: Bands = None,
     classes: ClassesFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -104,14 +110,16 @@ def compare(
     _check(image, output, scale=scale, sort=sort, score=score)
     asked = read_region(pixel=pixel, box=box, mask=region, everywhere=everywhere)
     variants = _read_variants(methods, param or ())
+    others = read_inputs(inputs or ())
     loaded = load(
         model,
         classes,
         weights=weights,
         memory=None if memory is None else read_bytes(memory),
         windows=read_windows(window, overlap),
+        bands=bands,
     )
-    with predicting(loaded, image) as prediction:
+    with predicting(loaded, image_of(loaded, image, others)) as prediction:
         comparison = prediction.compare(
             classes=[class_of(name, loaded.classes) for name in class_],
             region=asked,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import AsJson, ClassesFile, WeightsFile, check_image, load
+from .options import AsJson, Bands, ClassesFile, WeightsFile, check_image, load
 from .report import print_json, print_line, print_table
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def doctor(
         Path | None, typer.Option(metavar="FILE", help="An image to run the network on; noise otherwise.")
     ] = None,
     weights: WeightsFile = None,
+    bands: Bands = None,
     classes: ClassesFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -44,7 +45,7 @@ def doctor(
 
     if image is not None:
         check_image(image)
-    loaded = load(model, classes, weights=weights)
+    loaded = load(model, classes, weights=weights, bands=bands)
     noise = np.random.default_rng(0).integers(0, 256, (_SIDE, _SIDE, loaded.bands or 3), dtype=np.uint8)
     with loaded.predict(noise if image is None else image) as prediction:
         found = examine(prediction)
@@ -54,6 +55,18 @@ def doctor(
         _report(found)
 
 
+def _bands(found: Examination) -> str:
+    several = ", ".join(f"{name} {count}" for name, count in found.inputs.items())
+    count = found.input.channels
+    return f"{count} band{'' if count == 1 else 's'}{f' ({several})' if several else ''}"
+
+
+def _shown(found: Examination) -> str:
+    bands = found.shown_bands
+    listed = f"band{'' if len(bands) == 1 else 's'} {', '.join(map(str, bands))}"
+    return f"{listed} as {'grey' if len(bands) == 1 else 'red, green and blue'}, counted from 0; --bands chooses others"
+
+
 def _report(found: Examination) -> None:
     names = ", ".join(found.classes[:_MANY]) + (", …" if len(found.classes) > _MANY else "")
     entry = found.input
@@ -61,7 +74,8 @@ def _report(found: Examination) -> None:
         ("network", found.network),
         [
             ("weights", f"{found.weights:,} of {found.dtype} on {found.device}"),
-            ("input", f"{entry.channels} channels, {entry.height}×{entry.width}"),
+            ("input", f"{_bands(found)}, {entry.height}×{entry.width}"),
+            ("shown", _shown(found)),
             ("preprocessing", found.preprocess),
             ("output", found.output),
             ("classes", names),

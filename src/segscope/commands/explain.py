@@ -13,12 +13,14 @@ from ..errors import InvalidInput
 from .options import (
     Against,
     AsJson,
+    Bands,
     Box,
     ClassesFile,
     Everywhere,
     ImageFile,
     Memory,
     ModelSource,
+    OtherInputs,
     Overlap,
     Pixel,
     RegionMask,
@@ -29,9 +31,11 @@ from .options import (
     check_output,
     check_score,
     class_of,
+    image_of,
     load,
     predicting,
     read_bytes,
+    read_inputs,
     read_parameters,
     read_region,
     read_windows,
@@ -78,6 +82,8 @@ def explain(
     memory: Memory = None,
     window: WindowSize = None,
     overlap: Overlap = None,
+    inputs: OtherInputs = None,
+    bands: Bands = None,
     classes: ClassesFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -90,14 +96,16 @@ def explain(
     asked = read_region(pixel=pixel, box=box, mask=region, everywhere=everywhere)
     given = read_parameters(param or ())
     parameters = _checked_method(method, given, score)
+    others = read_inputs(inputs or ())
     loaded = load(
         model,
         classes,
         weights=weights,
         memory=None if memory is None else read_bytes(memory),
         windows=read_windows(window, overlap),
+        bands=bands,
     )
-    with predicting(loaded, image) as prediction, _progress_of(method, loaded) as progress:
+    with predicting(loaded, image_of(loaded, image, others)) as prediction, _progress_of(method, loaded) as progress:
         attribution = prediction.explain(
             class_of(class_, loaded.classes),
             asked,
@@ -125,12 +133,13 @@ def layers(
     as_json: AsJson = False,
 ) -> None:
     """List the layers that can be explained, in the order in which the network runs them."""
-    from PIL import Image
+    import numpy as np
 
     if image is not None:
         check_image(image)
     loaded = load(model, classes, weights=weights)
-    with loaded.predict(Image.new("RGB", _BLANK_SIZE) if image is None else image) as prediction:
+    blank = np.zeros((*_BLANK_SIZE, loaded.bands or 3), np.uint8)
+    with loaded.predict(blank if image is None else image) as prediction:
         found, default = list(prediction.layers.values()), prediction.default_layer
     if as_json:
         keys = ("name", "type", "channels", "height", "width")

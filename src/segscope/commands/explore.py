@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import ClassesFile, Overlap, WeightsFile, WindowSize, load, read_bytes, read_classes, read_windows
+from .options import (
+    Bands,
+    ClassesFile,
+    Overlap,
+    WeightsFile,
+    WindowSize,
+    load,
+    read_bytes,
+    read_classes,
+    read_windows,
+)
 from .report import print_line
 
 if TYPE_CHECKING:
@@ -48,6 +58,7 @@ def serve(
     window: WindowSize = None,
     overlap: Overlap = None,
     classes: ClassesFile = None,
+    bands: Bands = None,
     port: Port = None,
     host: Host = "127.0.0.1",
     token: Token = None,
@@ -62,6 +73,7 @@ def serve(
         weights=weights,
         windows=read_windows(window, overlap),
         classes=classes,
+        bands=bands,
         port=port,
         host=host,
         token=token,
@@ -88,6 +100,7 @@ def demo(
         weights=None,
         windows=None,
         classes=None,
+        bands=None,
         port=port,
         host=host,
         token=token,
@@ -104,6 +117,7 @@ def _run(
     weights: str | None,
     windows: Windows | None,
     classes: Path | None,
+    bands: str | None,
     port: int | None,
     host: str,
     token: str | None,
@@ -114,6 +128,7 @@ def _run(
     # Threads that have nothing to do for a moment would otherwise keep a core busy that the browser needs. It is read
     # when PyTorch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from ..image import read_bands
     from ..server import Gallery, Origin
     from ..server.launch import find_place, open_browser, serve
 
@@ -123,7 +138,7 @@ def _run(
         gallery = Gallery(images, masks=masks)
         for problem in gallery.problems():
             typer.echo(f"left out: {problem.message}", err=True)
-        loaded = load(model, classes, weights=weights, windows=windows)
+        loaded = load(model, classes, weights=weights, windows=windows, bands=bands)
         names, colors = (None, None) if classes is None else read_classes(classes)
         origin = Origin(
             source=model,
@@ -132,6 +147,7 @@ def _run(
             classes=None if names is None else tuple(names),
             colors=None if colors is None else tuple(colors),
             classes_file=None if classes is None else str(classes),
+            shown_bands=None if bands is None else read_bands(bands),
         )
 
         def announce(address: str) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Against",
     "AsJson",
+    "Bands",
     "Box",
     "ClassesFile",
     "Everywhere",
     "ImageFile",
     "Memory",
     "ModelSource",
+    "OtherInputs",
     "Overlap",
     "Pixel",
     "RegionMask",
@@ -40,10 +42,12 @@ __all__ = [
     "check_output",
     "check_score",
     "class_of",
+    "image_of",
     "load",
     "predicting",
     "read_bytes",
     "read_classes",
+    "read_inputs",
     "read_parameters",
     "read_region",
     "read_windows",
@@ -68,7 +72,25 @@ ClassesFile = Annotated[
     Path | None,
     typer.Option("--classes", metavar="FILE", help="Names of the classes: JSON, or text with one name a line."),
 ]
-ImageFile = Annotated[Path, typer.Argument(metavar="IMAGE", help="PNG, JPEG, WebP, TIFF or BMP.", show_default=False)]
+ImageFile = Annotated[
+    Path, typer.Argument(metavar="IMAGE", help="PNG, JPEG, WebP, TIFF, BMP or .npy.", show_default=False)
+]
+OtherInputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="NAME=FILE",
+        help="Another input of a network that takes several, of which IMAGE is the first; may be repeated.",
+    ),
+]
+Bands = Annotated[
+    str | None,
+    typer.Option(
+        "--bands",
+        metavar="R,G,B",
+        help="The bands to show as red, green and blue, counted from 0, or one as grey; the first three otherwise.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Against = Annotated[str | None, typer.Option(metavar="NAME", help="Contrast class: why the one and not the other?")]
 ScoreKind = Annotated[str, typer.Option(metavar="KIND", help="What is explained: logit or probability.")]
@@ -103,6 +125,7 @@ def load(
     weights: str | None = None,
     memory: int | None = None,
     windows: Windows | None = None,
+    bands: str | None = None,
 ) -> SegmentationModel:
     """Load a model, with the class names (and colours) of a file where one is given.
 
@@ -118,6 +141,8 @@ def load(
         Bytes that the passes which a method runs at once may take; as the model says otherwise.
     windows : Windows, optional
         How larger images are cut.
+    bands : str, optional
+        The bands to show; as the model says otherwise.
 
     Returns
     -------
@@ -127,27 +152,31 @@ def load(
     Raises
     ------
     InvalidInput
-        When the model or the file can't be read.
+        When the model or the file can't be read, or there are no such bands.
     """
+    from ..image import read_bands
     from ..model import SegmentationModel
 
+    shown = None if bands is None else read_bands(bands)
     names, colors = (None, None) if classes_file is None else read_classes(classes_file)
     model = SegmentationModel.load(source, weights=weights, classes=names, colors=colors, windows=windows)
     if memory is not None:
         model.memory = memory
-    return model
+    return model if shown is None else model.with_options(shown_bands=shown)
 
 
 @contextlib.contextmanager
-def predicting(model: SegmentationModel, image: Path, *, truth: Path | None = None) -> Iterator[Prediction]:
+def predicting(
+    model: SegmentationModel, image: Path | dict[str, Path], *, truth: Path | None = None
+) -> Iterator[Prediction]:
     """Predict an image, with a bar of progress where that is done in windows, and close the prediction at the end.
 
     Parameters
     ----------
     model : SegmentationModel
         The model.
-    image : Path
-        The image.
+    image : Path or dict
+        The image, as :func:`image_of` gives it.
     truth : Path, optional
         Its true mask.
 
@@ -268,6 +297,68 @@ def check_image(path: Path) -> None:
         raise InvalidImage(
             f"{str(path)!r} is a folder; expected an image." if path.is_dir() else f"There is no file {str(path)!r}."
         )
+
+
+def read_inputs(pairs: Iterable[str]) -> dict[str, Path]:
+    """Read the further inputs of a network.
+
+    Parameters
+    ----------
+    pairs : iterable of str
+        ``name=file`` each.
+
+    Returns
+    -------
+    dict
+        The files, by name.
+
+    Raises
+    ------
+    InvalidInput
+        When one has another form, a name comes twice, or a file isn't there.
+    """
+    inputs: dict[str, Path] = {}
+    for pair in pairs:
+        name, _, file = pair.partition("=")
+        if not name or not file:
+            raise InvalidInput(f"The input is {pair!r}; expected NAME=FILE, for instance depth=depth.png.")
+        if name in inputs:
+            raise InvalidInput(f"The input {name!r} is given twice.")
+        inputs[name] = Path(file)
+        check_image(inputs[name])
+    return inputs
+
+
+def image_of(model: SegmentationModel, image: Path, inputs: Mapping[str, Path]) -> Path | dict[str, Path]:
+    """Return what the model predicts: an image, or all inputs of a network by name.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        The model.
+    image : Path
+        The first input.
+    inputs : mapping of str to Path
+        The other ones, by name.
+
+    Returns
+    -------
+    Path or dict
+        What :meth:`segscope.SegmentationModel.predict` takes.
+
+    Raises
+    ------
+    InvalidInput
+        When the network takes one image, or the first input is among the others.
+    """
+    if not inputs:
+        return image
+    first = next(iter(model.inputs), None)
+    if first is None:
+        raise InvalidInput(f"--input was given ({', '.join(inputs)}), and the network takes one image.")
+    if first in inputs:
+        raise InvalidInput(f"The input {first!r} is given twice: it is the first one, which IMAGE is.")
+    return {first: image, **inputs}
 
 
 def check_score(kind: str) -> None:

@@ -13,13 +13,16 @@ from .options import (
     ClassesFile,
     ImageFile,
     ModelSource,
+    OtherInputs,
     Overlap,
     WeightsFile,
     WindowSize,
     check_image,
     check_output,
+    image_of,
     load,
     predicting,
+    read_inputs,
     read_windows,
 )
 from .report import print_json, print_line, print_table
@@ -48,6 +51,7 @@ def predict(
     ] = None,
     window: WindowSize = None,
     overlap: Overlap = None,
+    inputs: OtherInputs = None,
     classes: ClassesFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -59,8 +63,9 @@ def predict(
         check_image(truth)
     if output is not None:
         check_output(output, suffixes=(".png",))
+    others = read_inputs(inputs or ())
     loaded = load(model, classes, weights=weights, windows=read_windows(window, overlap))
-    with predicting(loaded, image, truth=truth) as prediction:
+    with predicting(loaded, image_of(loaded, image, others), truth=truth) as prediction:
         summary = summarize(prediction)
         if output is not None:
             _write_mask(prediction, output)

@@ -34,6 +34,8 @@ class Origin:
         How larger images are cut.
     classes_file : str, optional
         The file that had them.
+    shown_bands : sequence of int, optional
+        The bands that were chosen to be shown.
     given : mapping of str to str
         For the ids of images that came one by one, the expression that each is.
     """
@@ -45,6 +47,7 @@ class Origin:
     colors: tuple[str, ...] | None = None
     windows: Windows | None = None
     classes_file: str | None = None
+    shown_bands: tuple[int, ...] | None = None
     given: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -58,7 +61,8 @@ class Origin:
             f"{option}=[{', '.join(map(literal, names))}]" for option, names in names.items() if names is not None
         ]
         options += [] if self.windows is None else [f"windows=segscope.{self.windows!r}"]
-        return call("segscope.SegmentationModel.load", [literal(self.source), *options])
+        loaded = call("segscope.SegmentationModel.load", [literal(self.source), *options])
+        return loaded if self.shown_bands is None else f"{loaded}.with_options(shown_bands={self.shown_bands})"
 
     def image(self, image: GalleryImage) -> str:
         """Return the expression that is an image; an upload is the file that the visitor saved."""

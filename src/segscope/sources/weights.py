@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInput, shown
+from ..inputs import SeveralInputs
 
 __all__ = ["load_state", "read_state"]
 
@@ -75,6 +76,8 @@ def load_state(network: nn.Module, path: Path) -> None:
         When the file can't be read, or its weights are another network's: which are missing, too many or of another
         shape.
     """
+    if isinstance(network, SeveralInputs):  # which has no weights of its own
+        network = network.network
     own = network.state_dict()
     state = _renamed(read_state(path), own)
     # Counters that only training reads, and that older files don't have.
