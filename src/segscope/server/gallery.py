@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +96,7 @@ class Gallery:
     Parameters
     ----------
     images : path, optional
-        Folder of PNG, JPEG, WebP, TIFF or BMP files, listed in natural order. Without it only uploads are shown.
+        Folder of PNG, JPEG, WebP, TIFF, BMP or .npy files, listed in natural order. Without it only uploads are shown.
     masks : path, optional
         Folder of masks of the same name up to the ending: palette or greyscale files whose values are class indices.
     max_pixels : int
@@ -196,25 +197,27 @@ class Gallery:
             self._drop_oldest()
         return image
 
-    def read(self, image: GalleryImage) -> Image.Image:
+    def read(self, image: GalleryImage, *, channels: int | None = None) -> Image.Image | NDArray[Any]:
         """Return an image, decoded and upright.
 
         Parameters
         ----------
         image : GalleryImage
             From :meth:`find`.
+        channels : int, optional
+            Channels that the network takes.
 
         Returns
         -------
-        PIL.Image.Image
-            The image.
+        PIL.Image.Image or ndarray
+            The image, as :meth:`segscope.SegmentationModel.predict` takes it.
 
         Raises
         ------
         InvalidImage
             When the file is damaged or gone.
         """
-        return read_image(image.source, image.name, max_pixels=self.max_pixels)
+        return read_image(image.source, image.name, max_pixels=self.max_pixels, channels=channels)
 
     def picture(self, image: GalleryImage) -> tuple[bytes, str]:
         """Return an image for display, and its media type.

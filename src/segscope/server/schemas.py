@@ -136,6 +136,10 @@ class ModelDescription(_Sent):
     """The model, and how it can be asked."""
 
     name: str
+    bands: int | None = Field(description="How many bands of an image it takes; null where the network doesn't tell.")
+    shown_bands: tuple[int, ...] = Field(
+        description="The three bands that are shown as red, green and blue, or the one as grey, counted from 0."
+    )
     classes: list[ClassDescription]
     methods: list[MethodDescription]
 

@@ -6,11 +6,13 @@ import asyncio
 import copy
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from typing import TypeVar
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from fastapi import Request
+from numpy.typing import NDArray
+from PIL import Image
 
 from ..attribution import Attribution, Cost
 from ..cache import PredictionCache
@@ -23,6 +25,7 @@ from .answers import Answer, Answers, key_of
 from .gallery import Gallery, GalleryImage
 from .kept import KeptBytes
 from .origin import Origin
+from .pictures import corner, encode_shown, encode_small
 from .questions import explain, renew
 from .reasons import encode_reasons
 from .sameness import Sameness
@@ -280,6 +283,54 @@ class Session:
 
         return await self.work.at_length(request, make_and_keep, name=name)
 
+    def picture(self, image: GalleryImage, bands: Sequence[int] | None) -> tuple[bytes, str]:
+        """Return an image for display, and its media type.
+
+        Parameters
+        ----------
+        image : GalleryImage
+            The image.
+        bands : sequence of int or None
+            The bands to show; as the model says otherwise.
+
+        Returns
+        -------
+        data : bytes
+            The file.
+        kind : str
+            ``image/png`` or ``image/jpeg``.
+
+        Raises
+        ------
+        SegscopeError
+            When the image can't be read, or has no such bands.
+        """
+        if bands is None and self.model.shown_bands is None:
+            return self.gallery.picture(image)
+        return encode_shown(self.model.picture(self._read(image), bands=bands))
+
+    def thumbnail(self, image: GalleryImage) -> bytes:
+        """Return a small JPEG of an image, in the bands that the model says.
+
+        Parameters
+        ----------
+        image : GalleryImage
+            The image.
+
+        Returns
+        -------
+        bytes
+            The file.
+
+        Raises
+        ------
+        SegscopeError
+            When the image can't be read, or has no such bands.
+        """
+        if self.model.shown_bands is None:
+            return self.gallery.thumbnail(image)
+        return encode_small(self.model.picture(self._read(image)))
+
     def summary(self, image: GalleryImage) -> Summary:
         """Return what a prediction says in numbers; kept longer than the prediction itself.
 
@@ -352,8 +403,7 @@ class Session:
                 self.prediction(images[0])
             else:
                 # Its first window tells as much, and takes less time.
-                height, width = cut.size
-                self.model.predict(self.gallery.read(images[0]).crop((0, 0, width, height))).close()
+                self.model.predict(corner(self._read(images[0]), cut.size)).close()
 
     def close(self) -> None:
         """Drop what waits, and give back the memory of the predictions."""
@@ -362,4 +412,7 @@ class Session:
         self.predictions.clear()
 
     def _predict(self, image: GalleryImage, tell: Tell | None = None) -> Prediction:
-        return self.model.predict(self.gallery.read(image), truth=self.gallery.truth(image), progress=tell)
+        return self.model.predict(self._read(image), truth=self.gallery.truth(image), progress=tell)
+
+    def _read(self, image: GalleryImage) -> Image.Image | NDArray[Any]:
+        return self.gallery.read(image, channels=self.model.bands)

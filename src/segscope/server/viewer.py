@@ -12,11 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
 from PIL import Image
 from torch import nn
 
 from ..errors import InvalidInput, SegscopeError
-from ..image import ImageLike, picture_of, read_pixels
+from ..image import ImageLike, read_pixels, read_tensor
 from ..model import SegmentationModel
 from ..script import literal
 from .gallery import Gallery
@@ -131,7 +132,8 @@ def show(
     model : SegmentationModel, torch.nn.Module or str
         A model, a network, or what :meth:`SegmentationModel.load` takes, such as ``"demo"``.
     images : path or iterable
-        A folder, or images: paths, PIL images, or arrays uint8, H×W×3.
+        A folder, or images: paths, PIL images, arrays uint8 or uint16, H×W×C, or floating-point C×H×W arrays or
+        tensors, which are the network's input as they are.
     masks : path, optional
         A folder with the true masks of a folder of images, by the same names: files whose values are class indices.
     memory : int
@@ -191,5 +193,11 @@ def _file(image: ImageLike, index: int) -> tuple[bytes, str, str]:
         except OSError as error:
             raise InvalidInput(f"The image {os.fspath(image)!r} can't be read: {error.strerror or error}.") from None
     file = BytesIO()
-    Image.fromarray(picture_of(read_pixels(image))).save(file, "PNG", compress_level=1)
+    values = read_tensor(image)
+    pixels = read_pixels(image) if values is None else values.numpy()
+    grey = values is None and pixels.shape[2] == 1
+    if grey or (pixels.dtype == np.uint8 and pixels.shape[2] == 3):
+        Image.fromarray(pixels[..., 0] if grey else pixels).save(file, "PNG", compress_level=1)
+    else:
+        np.save(file, pixels)
     return file.getvalue(), f"image {index}", f"images[{index}]"

@@ -136,9 +136,9 @@ export async function putStatistics(paused: boolean, signal: AbortSignal): Promi
   return (await response.json()) as Statistics;
 }
 
-/** The image as it is shown, EXIF rotation applied. */
-export async function getPicture(id: string, signal: AbortSignal): Promise<ImageBitmap> {
-  const response = await request(imageAddress(id, "picture"), { signal });
+/** The image as it is shown, EXIF rotation applied; without bands, in those that the model says. */
+export async function getPicture(id: string, signal: AbortSignal, bands: readonly number[] | null = null): Promise<ImageBitmap> {
+  const response = await request(imageAddress(id, "picture") + (bands === null ? "" : `?bands=${bands.join(",")}`), { signal });
   return createImageBitmap(await response.blob());
 }
 

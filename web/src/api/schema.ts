@@ -935,12 +935,22 @@ export interface components {
          * @description The model, and how it can be asked.
          */
         ModelDescription: {
+            /**
+             * Bands
+             * @description How many bands of an image it takes; null where the network doesn't tell.
+             */
+            bands: number | null;
             /** Classes */
             classes: components["schemas"]["ClassDescription"][];
             /** Methods */
             methods: components["schemas"]["MethodDescription"][];
             /** Name */
             name: string;
+            /**
+             * Shown Bands
+             * @description The three bands that are shown as red, green and blue, or the one as grey, counted from 0.
+             */
+            shown_bands: number[];
         };
         /**
          * NetworkGraph
@@ -1441,9 +1451,10 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        /** @description The file itself: PNG, JPEG, WebP, TIFF or BMP. */
+        /** @description The file itself: PNG, JPEG, WebP, TIFF, BMP or .npy. */
         requestBody: {
             content: {
+                "application/octet-stream": string;
                 "image/*": string;
             };
         };
@@ -1800,7 +1811,10 @@ export interface operations {
     };
     get_picture_api_images__image_id__picture_get: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The bands to show as red, green and blue, or one as grey, counted from 0; as the model says otherwise. */
+                bands?: string | null;
+            };
             header?: never;
             path: {
                 /** @description The image's opaque id. */

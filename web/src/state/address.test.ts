@@ -21,6 +21,7 @@ const full: Choice = {
   diverging: "purple-orange",
   bound: 4.3e-5,
   threshold: 0.42,
+  bands: [7, 3, 1],
   view: { zoom: 2.5, row: 100.25, column: 40.5 },
   list: {
     sort: "iou.ring & co: 1..2",
@@ -108,6 +109,10 @@ describe("address", () => {
     "bound=0",
     "threshold=-1",
     "threshold=much",
+    "bands=1,2",
+    "bands=-1",
+    "bands=r,g,b",
+    "bands=",
     "bound=Infinity",
     "view=0.1,2,3",
     "view=NaN,2,3",

@@ -22,6 +22,10 @@ function decodeView(text: string): View | null {
   return valid ? { zoom, row, column } : null;
 }
 
+/** One band or three, as “3,2,1”. */
+function decodeBands(text: string | null): readonly number[] | null {
+  return text !== null && /^\d{1,6}(,\d{1,6},\d{1,6})?$/.test(text) ? text.split(",").map(Number) : null;
+}
 
 function oneOf<T extends string>(text: string | null, allowed: readonly T[], otherwise: T): T {
   return allowed.find((candidate) => candidate === text) ?? otherwise;
@@ -49,6 +53,7 @@ export function encodeChoice(choice: Choice): string {
   if (choice.opacity !== INITIAL.opacity) query.set("opacity", round(choice.opacity));
   if (choice.bound !== null) query.set("bound", round(choice.bound));
   if (choice.threshold !== INITIAL.threshold) query.set("threshold", round(choice.threshold));
+  if (choice.bands !== null) query.set("bands", choice.bands.join(","));
   if (choice.view !== null) query.set("view", [choice.view.zoom, choice.view.row, choice.view.column].map(round).join(","));
   encodeList(query, choice.list);
   encodeCompare(query, choice.compare);
@@ -80,6 +85,7 @@ export function decodeChoice(text: string): Choice {
     diverging: oneOf(query.get("diverging"), DIVERGING, INITIAL.diverging),
     bound: decodeAmount(query.get("bound"), Infinity),
     threshold: decodeAmount(query.get("threshold"), MOST_HIDDEN) ?? INITIAL.threshold,
+    bands: decodeBands(query.get("bands")),
     view: decodeView(query.get("view") ?? ""),
     list: decodeList(query),
     compare: decodeCompare(query),

@@ -44,6 +44,8 @@ export interface Choice {
   bound: number | null;
   /** Importance below this part of the scale is hidden. */
   threshold: number;
+  /** The bands shown as red, green and blue, or the one shown as grey, counted from 0; null: as the model says. */
+  bands: readonly number[] | null;
   /** null: the whole image. */
   view: View | null;
   /** How the list of images is sorted and filtered. */
@@ -69,6 +71,7 @@ export const INITIAL: Choice = {
   diverging: "blue-red",
   bound: null,
   threshold: 0,
+  bands: null,
   view: null,
   list: INITIAL_LIST,
   compare: INITIAL_COMPARE,

@@ -63,8 +63,11 @@ export class Explorer {
   );
   readonly size = $derived<Size | null>(this.image && { width: this.image.width, height: this.image.height });
   readonly #imageId = $derived(this.image?.id ?? null);
+  /** The bands to show that were chosen; null where none were, or the network has no such bands. */
+  readonly bands = $derived(this.choice.bands?.every((band) => band < (this.model.value?.bands ?? 0)) ? this.choice.bands : null);
+  readonly #pictureKey = $derived(this.image && [this.image.id, ...(this.bands ?? [])].join(" "));
   /** What the server said about the selected image, and no other. */
-  readonly bitmap = $derived(this.picture.of(this.#imageId));
+  readonly bitmap = $derived(this.picture.of(this.#pictureKey));
   readonly predicted = $derived(this.prediction.of(this.#imageId));
   readonly class = $derived<ModelClass | null>(
     this.classes.find((entry) => entry.name === this.choice.class) ?? defaultClass(this.classes, this.predicted),
@@ -177,6 +180,7 @@ export class Explorer {
     this.model.load("model", getModel);
     this.gallery.load("gallery", getImages);
     $effect(() => this.#loadImage(this.image));
+    $effect(() => this.#loadPicture(this.image));
     $effect(() => {
       if (this.prediction.value === null) return;
       this.#layers = this.prediction.value.layers;
@@ -228,13 +232,19 @@ export class Explorer {
   }
 
   #loadImage(image: ImageRecord | null): void {
-    const resources = [this.picture, this.prediction, this.mask, this.truth];
+    const resources = [this.prediction, this.mask, this.truth];
     if (image === null) return resources.forEach((resource) => resource.clear());
-    this.picture.load(image.id, (signal) => getPicture(image.id, signal));
     this.prediction.load(image.id, (signal, tell) => getPrediction(image.id, signal, tell));
     this.mask.load(image.id, (signal, tell) => getMask(image.id, signal, tell));
     if (image.has_truth) this.truth.load(image.id, (signal) => getTruth(image.id, signal));
     else this.truth.clear();
+  }
+
+  #loadPicture(image: ImageRecord | null): void {
+    const { bands } = this;
+    if (image === null || this.#pictureKey === null) this.picture.clear();
+    // A link may ask for bands, which only the model knows to be there.
+    else if (this.choice.bands === null || this.model.status !== "loading") this.picture.load(this.#pictureKey, (signal) => getPicture(image.id, signal, bands));
   }
 
   /** The class predicted at a pixel; null while there is no mask. */

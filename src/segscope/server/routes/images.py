@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
+from ...image import read_bands
 from ..errors import VisitorGone, WrongType
 from ..gallery import GalleryImage
 from ..schemas import ImageList, ImageProblem, ImageRecord
@@ -20,9 +21,11 @@ router = APIRouter(tags=["images"])
 
 _UPLOAD_BODY = {
     "requestBody": {
-        "description": "The file itself: PNG, JPEG, WebP, TIFF or BMP.",
+        "description": "The file itself: PNG, JPEG, WebP, TIFF, BMP or .npy.",
         "required": True,
-        "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}},
+        "content": {
+            kind: {"schema": {"type": "string", "format": "binary"}} for kind in ("image/*", "application/octet-stream")
+        },
     }
 }
 
@@ -63,14 +66,27 @@ async def post_image(
     response_class=Response,
     responses=binary("The image, upright.", "image/png", "image/jpeg"),
 )
-async def get_picture(request: Request, session: SessionOf, image: ImageOf) -> Response:
+async def get_picture(
+    request: Request,
+    session: SessionOf,
+    image: ImageOf,
+    bands: Annotated[
+        str | None,
+        Query(
+            pattern=r"^\d{1,6}(,\d{1,6},\d{1,6})?$",
+            description="The bands to show as red, green and blue, or one as grey, counted from 0; as the model says "
+            "otherwise.",
+        ),
+    ] = None,
+) -> Response:
     """Return the image as a file that every browser shows, turned upright."""
+    asked = None if bands is None else read_bands(bands)
 
     def encode() -> Response:
-        data, kind = session.gallery.picture(image)
+        data, kind = session.picture(image, asked)
         return Response(data, media_type=kind)
 
-    return await _unless_known(request, session, image, encode)
+    return await _unless_known(request, session, image, encode, bands=asked or session.model.shown_bands)
 
 
 @router.get(
@@ -104,15 +120,25 @@ async def get_file(request: Request, session: SessionOf, image: ImageOf) -> Resp
 async def get_thumbnail(request: Request, session: SessionOf, image: ImageOf) -> Response:
     """Return the image within 192×192 pixels."""
     return await _unless_known(
-        request, session, image, lambda: Response(session.gallery.thumbnail(image), media_type="image/jpeg")
+        request,
+        session,
+        image,
+        lambda: Response(session.thumbnail(image), media_type="image/jpeg"),
+        bands=session.model.shown_bands,
     )
 
 
 async def _unless_known(
-    request: Request, session: SessionOf, image: GalleryImage, encode: Callable[[], Response]
+    request: Request,
+    session: SessionOf,
+    image: GalleryImage,
+    encode: Callable[[], Response],
+    *,
+    bands: Sequence[int] | None = None,
 ) -> Response:
     """Encode a picture, unless the visitor's browser has it already."""
-    headers = {"ETag": f'"{image.version}"', "Cache-Control": "private, no-cache"}
+    version = "-".join([image.version, *map(str, bands or ())])
+    headers = {"ETag": f'"{version}"', "Cache-Control": "private, no-cache"}
     if headers["ETag"] in request.headers.get("If-None-Match", ""):
         return Response(status_code=304, headers=headers)
     response = await session.work.on_pictures(request, encode)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
+from ...image import default_bands
 from ...methods import all_methods
 from ...methods.base import Method
 from ..schemas import ClassDescription, MethodDescription, ModelDescription
@@ -23,6 +24,8 @@ async def get_model(request: Request, session: SessionOf) -> ModelDescription:
     pairs = enumerate(zip(session.model.classes, session.model.colors, strict=True))
     return ModelDescription(
         name=session.model.name,
+        bands=session.model.bands,
+        shown_bands=session.model.shown_bands or default_bands(session.model.bands or 3),
         classes=[ClassDescription(index=index, name=name, color=color) for index, (name, color) in pairs],
         methods=[_describe(method) for method in all_methods().values()],
     )

@@ -32,5 +32,6 @@ def _answer(session: Session, image: GalleryImage, question: AttributionRequest)
             weights=origin.weights,
             windows=origin.windows,
             classes=origin.classes_file,
+            bands=origin.shown_bands,
         )
     return Script(python=recipe.python(), command=command)
