@@ -12,26 +12,10 @@ from torch import nn
 
 from segscope import SegmentationModel, UnsupportedNetwork
 from segscope.cli import main
-from segscope.examination import examine, suggested_layers
-from segscope.layers import Layer
+from segscope.examination import examine
 from tests.networks import ZOO
 
 CASES = {case.name: case for case in ZOO}
-
-
-def layer(name: str, side: int) -> tuple[str, Layer]:
-    return name, Layer(name, "Conv2d", 8, side, side)
-
-
-def test_layers_worth_a_look() -> None:
-    sides = {"stem": 64, "one": 32, "two": 32, "deep": 16, "p1": 1, "p2": 2, "p3": 3, "join": 16, "head": 16}
-    layers = dict(layer(name, side) for name, side in sides.items())
-    edges = [("deep", "p1"), ("deep", "p2"), ("deep", "p3"), *((each, "join") for each in ("deep", "p1", "p2", "p3"))]
-    found = {each.layer: each.why for each in suggested_layers(layers, edges, default="join")}
-    assert list(found) == ["join", "deep", "p1", "p2", "p3", "stem", "two"]
-    assert found["join"] == "the last map before the head"
-    assert found["p2"] == "a level that meets others in join"
-    assert found["two"] == "the end of the stage at 32×32"
 
 
 @pytest.mark.parametrize("case", ZOO, ids=[case.name for case in ZOO])

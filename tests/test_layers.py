@@ -170,7 +170,7 @@ def test_layers_to_offer_can_be_chosen() -> None:
         SegmentationModel(unet.build(), layers=["bottm"]).predict(unet.input())
 
 
-def test_default_layer_is_the_last_with_more_channels_than_classes(prediction: segscope.Prediction) -> None:
+def test_default_layer_is_the_last_before_the_head(prediction: segscope.Prediction) -> None:
     assert prediction.default_layer == "1"
     assert prediction.explain(0, Region.everywhere()).layer == "1"
     assert SegmentationModel(nn.Conv2d(3, 2, 1)).predict(torch.rand(3, 4, 4)).default_layer == "input"

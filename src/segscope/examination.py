@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import SegscopeError
+from .graph import meeting
 from .image import default_bands
 from .inputs import SeveralInputs
+from .landmarks import Suggestion, suggested_layers
 from .layers import INPUT, Layer
 from .region import Region
 
 if TYPE_CHECKING:
     from .prediction import Prediction
 
-__all__ = ["Check", "Examination", "Suggestion", "examine", "suggested_layers"]
-
-_JOINED = 3
-_MOST_STAGES = 6
+__all__ = ["Check", "Examination", "examine"]
 
 
 @dataclass(frozen=True)
@@ -42,22 +39,6 @@ class Check:
     def passed(self) -> bool:
         """Whether it went well."""
         return not self.problem
-
-
-@dataclass(frozen=True)
-class Suggestion:
-    """A layer worth a look, and why.
-
-    Parameters
-    ----------
-    layer : str
-        Its name.
-    why : str
-        A few words.
-    """
-
-    layer: str
-    why: str
 
 
 @dataclass(frozen=True)
@@ -147,53 +128,15 @@ def examine(prediction: Prediction) -> Examination:
         classes=model.classes,
         layers=len(prediction.layers),
         checks=_checks(prediction),
-        suggestions=suggested_layers(prediction.layers, prediction.edges, default=prediction.default_layer),
+        suggestions=suggested_layers(
+            prediction.layers, prediction.edges, _joints(prediction), default=prediction.default_layer
+        ),
     )
 
 
-def suggested_layers(
-    layers: Mapping[str, Layer], edges: Sequence[tuple[str, str]], *, default: str
-) -> tuple[Suggestion, ...]:
-    """Return the layers worth a look first.
-
-    Parameters
-    ----------
-    layers : mapping of str to Layer
-        In the order in which the network runs them.
-    edges : sequence of (str, str)
-        Which layer feeds which.
-    default : str
-        The last spatial layer before the head.
-
-    Returns
-    -------
-    tuple of Suggestion
-        The default layer; layers of which three or more meet in one, as pyramid levels do; the last layer of each
-        resolution on the way down. Each layer once.
-    """
-    found = {default: "the last map before the head"}
-    sources: dict[str, list[str]] = defaultdict(list)
-    for source, target in edges:
-        sources[target].append(source)
-    for target, levels in sources.items():
-        if len(levels) >= _JOINED:
-            found |= {level: f"a level that meets others in {target}" for level in levels if level not in found}
-    for name in _ends_of_stages(layers):
-        found.setdefault(name, f"the end of the stage at {layers[name].height}×{layers[name].width}")
-    return tuple(Suggestion(name, why) for name, why in found.items() if name in layers)
-
-
-def _ends_of_stages(layers: Mapping[str, Layer]) -> list[str]:
-    """Return the last layer before each loss of resolution, until the coarsest map is reached."""
-    maps = [layer for layer in layers.values() if layer.height > 1 and layer.width > 1]
-    ends: list[str] = []
-    finest = None
-    for layer, following in itertools.pairwise(maps):
-        area = layer.height * layer.width
-        if following.height * following.width < area and (finest is None or area < finest):
-            ends.append(layer.name)
-            finest = area
-    return ends[:_MOST_STAGES]
+def _joints(prediction: Prediction) -> dict[str, set[str]]:
+    capture = prediction.kept_pass.capture
+    return meeting({name: capture[name].output for name in prediction.layers})
 
 
 def _checks(prediction: Prediction) -> tuple[Check, ...]:

@@ -8,7 +8,10 @@ from typing import Any
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
-__all__ = ["data_flow"]
+__all__ = ["data_flow", "feeding", "meeting"]
+
+# Autograd's names of what puts several maps together and leaves each as it is.
+_TOGETHER = ("AddBackward", "CatBackward", "StackBackward")
 
 
 def data_flow(outputs: Mapping[str, Tensor]) -> tuple[tuple[str, str], ...]:
@@ -33,10 +36,51 @@ def data_flow(outputs: Mapping[str, Tensor]) -> tuple[tuple[str, str], ...]:
     >>> data_flow({"input": image, "left": left, "right": right, "sum": left + right})
     (('input', 'left'), ('input', 'right'), ('left', 'sum'), ('right', 'sum'))
     """
-    places = {_place(tensor): name for name, tensor in outputs.items() if tensor.requires_grad}
+    places = _places(outputs)
     found = {(source, target) for place, target in places.items() for source in _sources(place, places)}
     order = {name: index for index, name in enumerate(outputs)}
     return tuple(sorted(found, key=lambda edge: (order[edge[0]], order[edge[1]])))
+
+
+def feeding(end: Tensor, outputs: Mapping[str, Tensor]) -> set[str]:
+    """Return the layers that a tensor is made of, with none of the others between.
+
+    Parameters
+    ----------
+    end : Tensor
+        With its autograd graph: a network's logits, or what a layer put out.
+    outputs : mapping of str to Tensor
+        What each layer put out.
+
+    Returns
+    -------
+    set of str
+        Their names; none where no gradients flow.
+    """
+    return set(_sources(_place(end), _places(outputs))) if end.requires_grad else set()
+
+
+def meeting(outputs: Mapping[str, Tensor]) -> dict[str, set[str]]:
+    """Return which layers are added up or concatenated on the way to another.
+
+    Those that meet otherwise (a gate times a map, queries times keys) are left out.
+
+    Parameters
+    ----------
+    outputs : mapping of str to Tensor
+        As in :func:`data_flow`.
+
+    Returns
+    -------
+    dict of str to set of str
+        The layers that meet, by the one in which they do.
+    """
+    places = _places(outputs)
+    return {name: set(_sources(place, places, together=True)) for place, name in places.items()}
+
+
+def _places(outputs: Mapping[str, Tensor]) -> dict[tuple[Any, int], str]:
+    return {_place(tensor): name for name, tensor in outputs.items() if tensor.requires_grad}
 
 
 def _place(tensor: Tensor) -> tuple[Any, int]:
@@ -44,15 +88,21 @@ def _place(tensor: Tensor) -> tuple[Any, int]:
     return edge.node, edge.output_nr
 
 
-def _sources(place: tuple[Any, int], places: Mapping[tuple[Any, int], str]) -> Iterator[str]:
+def _sources(place: tuple[Any, int], places: Mapping[tuple[Any, int], str], *, together: bool = False) -> Iterator[str]:
     """Walk back from a tensor until other known tensors are met."""
-    waiting = [parent for parent in place[0].next_functions if parent[0] is not None]
+    waiting = _parents(place, together=together)
     seen = set(waiting)
     while waiting:
         place = waiting.pop()
         if place in places:
             yield places[place]
             continue
-        further = {parent for parent in place[0].next_functions if parent[0] is not None} - seen
+        further = set(_parents(place, together=together)) - seen
         seen |= further
         waiting.extend(further)
+
+
+def _parents(place: tuple[Any, int], *, together: bool) -> list[tuple[Any, int]]:
+    node, _ = place
+    parents = [parent for parent in node.next_functions if parent[0] is not None]
+    return [] if together and len(parents) > 1 and not node.name().startswith(_TOGETHER) else parents

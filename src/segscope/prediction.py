@@ -22,6 +22,7 @@ from .contributions import pointwise_contributions
 from .errors import CannotExplain, EmptyRegion, InvalidInput, PredictionClosed, UnknownName, UnsupportedNetwork
 from .geometry import Geometry, resize
 from .graph import data_flow
+from .landmarks import last_map
 from .layers import INPUT, Capture, Layer, reaches, saved_bytes
 from .methods import Method, find_method
 from .outputs import Logits
@@ -91,6 +92,8 @@ class Prediction:
         The network's input, as the node that all layers come after.
     truth : ndarray or None
         int32, H×W: the true class indices.
+    default_layer : str
+        The layer to explain when none is given: the last map before the head.
     """
 
     def __init__(
@@ -116,6 +119,8 @@ class Prediction:
         _, channels, *input_size = forward_pass.input.shape
         self.input = Layer(INPUT, "Input", channels, *input_size)
         self.layers: Mapping[str, Layer] = MappingProxyType(self._find_layers(forward_pass))
+        outputs = {name: forward_pass.capture[name].output for name in self.layers}
+        self.default_layer = last_map(self.layers, outputs, forward_pass.output)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -146,12 +151,6 @@ class Prediction:
     def confidence(self) -> NDArray[np.float32]:
         """The probability of the predicted class at each pixel of the image, float32, H×W, 0..1."""
         return _joined([_largest_share(logits / self._temperature) for logits in self._image_logits()])
-
-    @cached_property
-    def default_layer(self) -> str:
-        """The layer to explain when none is given: the last one with more channels than there are classes."""
-        names = [name for name, layer in self.layers.items() if layer.channels > len(self.model.classes)]
-        return (names or list(self.layers) or [INPUT])[-1]
 
     @cached_property
     def edges(self) -> tuple[tuple[str, str], ...]:
