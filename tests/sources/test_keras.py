@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import torch
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
-from segscope import InvalidInput, SegmentationModel
+from segscope import InvalidInput, Region, SegmentationModel
+from segscope.sources.keras import adapted
+from tests.sources.keras_jax.make import FOLDER as OF_JAX
 from tests.sources.matrix import Cell, check
 
 keras = pytest.importorskip("keras")
@@ -120,6 +124,16 @@ def test_layers_have_their_keras_names(kind: str, names: set[str], tmp_path: Pat
         assert not any("_" in name for name in prediction.layers)
 
 
+def test_layers_may_be_called_anything() -> None:
+    names = ["half", "type", "forward", "model", "named_modules", "weight", "(model)"]
+    layers = [L.Conv2D(4, 1, name=name) for name in names]
+    layers.insert(1, L.ReLU(name="T"))
+    model = adapted(keras.Sequential([keras.Input((8, 8, 3)), *layers]))
+    with model.predict(torch.rand(3, 8, 8)) as prediction:
+        assert set(prediction.layers) >= {*names[:-1], "T"}
+        assert prediction.explain(0, Region.everywhere(), layer="half", method="occlusion").layer == "half"
+
+
 def test_mask_equals_kerass_own(tmp_path: Path) -> None:
     network = seeded(functional)
     network.save(tmp_path / "model.keras")
@@ -162,6 +176,83 @@ def test_function_that_returns_a_keras_model(tmp_path: Path) -> None:
     )
     with SegmentationModel.load(f"{tmp_path / 'kerasnet.py'}:make").predict(torch.rand(3, 16, 16)) as prediction:
         assert set(prediction.layers) >= {"first", "head"}
+
+
+@pytest.mark.parametrize(
+    ("source", "weights"),
+    [
+        (f"keras:{OF_JAX / 'network.keras'}", None),
+        (f"{OF_JAX / 'make.py'}:build", OF_JAX / "network.keras"),
+    ],
+)
+def test_predictions_equal_those_of_the_backend_that_saved_the_file(source: str, weights: Path | None) -> None:
+    answer = np.load(OF_JAX / "answer.npz")
+    model = SegmentationModel.load(source, weights=weights)
+    with model.predict(torch.tensor(answer["image"]).permute(2, 0, 1)) as prediction:
+        np.testing.assert_allclose(prediction.probabilities, answer["probabilities"].transpose(2, 0, 1), atol=1e-5)
+        assert {"first", "half", "up", "transposed", "all"} <= set(prediction.layers)
+
+
+def loaded_elsewhere(source: str, **environment: str) -> str:
+    """What a fresh Python says that loads a source."""
+    code = f"import sys\nfrom segscope.cli import main\nsys.exit(main(['layers', '--model', {source!r}]))"
+    kept = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    kept["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=kept | environment, capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else done.stderr
+
+
+@pytest.mark.parametrize("source", [f"keras:{OF_JAX / 'network.keras'}", f"{OF_JAX / 'make.py'}:build"])
+def test_backend(source: str) -> None:
+    assert "transposed" in loaded_elsewhere(source)
+    said = loaded_elsewhere(source, KERAS_BACKEND="jax")
+    assert "Keras runs on 'jax' here, and segscope needs 'torch': set the environment variable KERAS_BACKEND" in said
+    assert "Traceback" not in said
+
+
+def test_keras_that_runs_on_another_backend_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras.config, "backend", lambda: "tensorflow")
+    for source in (f"keras:{OF_JAX / 'network.keras'}", f"{OF_JAX / 'make.py'}:build"):
+        with pytest.raises(InvalidInput, match="Keras runs on 'tensorflow' here, and segscope needs 'torch'"):
+            SegmentationModel.load(source)
+
+
+def test_choice_of_the_backend_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KERAS_BACKEND")
+    SegmentationModel.load(f"keras:{OF_JAX / 'network.keras'}")
+    assert "KERAS_BACKEND" not in os.environ
+
+
+def test_folder_that_holds_operations_only(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"is a folder, as model.export writes .* model.save\('model.keras'\)"):
+        SegmentationModel.load(f"keras:{tmp_path}")
+
+
+def test_weights_without_a_model(tmp_path: Path) -> None:
+    seeded(functional).save_weights(tmp_path / "w.weights.h5")
+    with pytest.raises(InvalidInput, match="holds weights and no model; write a function that builds the model"):
+        SegmentationModel.load(f"keras:{tmp_path / 'w.weights.h5'}")
+
+
+def test_weights_of_another_network(tmp_path: Path) -> None:
+    seeded(functional).save(tmp_path / "model.keras")
+    for name in ("w.weights.h5", "w.pt"):
+        seeded(subclassed).save_weights(tmp_path / "w.weights.h5")
+        (tmp_path / "w.pt").write_bytes(b"nothing")
+        with pytest.raises(InvalidInput, match=f"The weights '.*{name}' don't fit the network of .* Expected a"):
+            SegmentationModel.load(f"keras:{tmp_path / 'model.keras'}", weights=tmp_path / name)
+
+
+def test_class_of_ones_own_is_told(tmp_path: Path) -> None:
+    class Unknown(Subclassed):
+        pass
+
+    model = Unknown(name="own")
+    model(np.zeros((1, 32, 32, 3), dtype=np.float32))
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(InvalidInput, match="can't be loaded: .* write a function that builds or loads the model"):
+        SegmentationModel.load(f"keras:{tmp_path / 'model.keras'}")
 
 
 def test_model_with_two_inputs(tmp_path: Path) -> None:

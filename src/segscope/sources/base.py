@@ -229,7 +229,7 @@ def required(module: str, *, extra: str) -> Any:
     """
     try:
         return importlib.import_module(module)
-    except (ImportError, OSError, RuntimeError) as error:  # a torchvision that doesn't fit PyTorch raises these too
+    except Exception as error:  # packages that don't fit each other raise anything while they are imported
         raise MissingExtra(
             f"This model source needs {module}, which can't be imported ({error}); install it with "
             f"pip install 'segscope[{extra}]'."

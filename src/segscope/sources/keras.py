@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from ..errors import InvalidInput
+from ..errors import InvalidInput, MissingExtra
 from ..model import SegmentationModel
 from ..preprocess import Preprocess
-from .base import Made, Order, Source, failures_of, required
+from .base import Made, Order, Source, required
 
-__all__ = ["SOURCE", "KerasNetwork", "adapted", "load_weights"]
+__all__ = ["SOURCE", "KerasNetwork", "adapted", "load_weights", "torch_backend"]
 
+_BACKEND = "KERAS_BACKEND"
+_WHOLE = "(model)"
 _EXPLAIN = (
     "Keras runs on {backend!r} here, and segscope needs 'torch': set the environment variable KERAS_BACKEND=torch "
     "before Python starts. Weights and .keras files of other backends can be loaded then."
+)
+_REBUILD = (
+    "Where it has classes of your own, or comes from Keras 2, write a function that builds or loads the model with "
+    "Keras 3, and load it as file.py:function; its weights come with --weights (weights=… in Python), and may be in a "
+    ".keras or .h5 file of Keras 2 too."
+)
+_SAVED_MODEL = (
+    "The model source {source!r} is a folder, as model.export writes for TensorFlow: it holds operations and no "
+    "layers. Save the model with model.save('model.keras') where it was trained, and load that file."
 )
 
 
@@ -37,9 +51,29 @@ class KerasNetwork(nn.Module):
         super().__init__()
         self.channels_last = channels_last
         # Modules are known by the first name that leads to them: layers come before the model that holds them.
-        for name, layer in _named_layers(model):
-            self.add_module(name, layer)
-        self.add_module("model", model)
+        # Layers may be called like an attribute of a module ("half", "type"), which add_module refuses.
+        self._modules.update(_named_layers(model))
+        self._modules[_WHOLE] = model
+
+    @property
+    def keras_model(self) -> Any:
+        """The Keras model."""
+        return self._modules[_WHOLE]
+
+    def get_submodule(self, target: str) -> nn.Module:
+        """Return a layer by its name, whatever it is called.
+
+        Parameters
+        ----------
+        target : str
+            The name.
+
+        Returns
+        -------
+        Module
+            The layer.
+        """
+        return self._modules.get(target) or super().get_submodule(target)
 
     def forward(self, images: Tensor) -> Any:
         """Return what the model puts out.
@@ -54,10 +88,7 @@ class KerasNetwork(nn.Module):
         object
             As the model returns it.
         """
-        # Taken from the dict, since layers may be called anything.
-        return self._modules["model"](  # type: ignore[misc] # it is there
-            images.permute(0, 2, 3, 1) if self.channels_last else images, training=False
-        )
+        return self.keras_model(images.permute(0, 2, 3, 1) if self.channels_last else images, training=False)
 
 
 def adapted(made: Any) -> Any:
@@ -93,7 +124,7 @@ def load_weights(network: KerasNetwork, path: Path, source: str) -> None:
     network : KerasNetwork
         The network.
     path : Path
-        A ``.weights.h5`` or ``.keras`` file.
+        A ``.weights.h5``, ``.keras`` or ``.h5`` file.
     source : str
         The whole source, for messages.
 
@@ -102,28 +133,74 @@ def load_weights(network: KerasNetwork, path: Path, source: str) -> None:
     InvalidInput
         When the file can't be read, or its weights are another network's.
     """
-    with failures_of(source):
-        network.get_submodule("model").load_weights(path)  # type: ignore[operator] # a Keras model has it
+    try:
+        network.keras_model.load_weights(path)
+    except Exception as error:
+        raise InvalidInput(
+            f"The weights {str(path)!r} don't fit the network of {source!r}, or can't be read: {type(error).__name__}: "
+            f"{_shortened(error)}. Expected a .weights.h5, .keras or .h5 file of the same layers."
+        ) from error
+
+
+@contextmanager
+def torch_backend() -> Iterator[None]:
+    """Let Keras choose the torch backend where it is imported first and nobody chose another.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    InvalidInput
+        When another backend was chosen, and its package is missing.
+    ImportError
+        As it was, where something else can't be imported.
+    MissingExtra
+        Likewise.
+    """
+    chosen = os.environ.get(_BACKEND)
+    os.environ.setdefault(_BACKEND, "torch")
+    try:
+        yield
+    except (ImportError, MissingExtra) as error:
+        if chosen is not None and f"'{chosen}'" in str(error):
+            raise InvalidInput(_EXPLAIN.format(backend=chosen)) from error
+        raise
+    finally:
+        if chosen is None:
+            del os.environ[_BACKEND]
 
 
 def _load(order: Order) -> Made:
-    # Read when Keras is imported first; a choice that was made stays.
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    keras = _on_torch(required("keras", extra="keras"))
+    with torch_backend():
+        keras = _on_torch(required("keras", extra="keras"))
+    if Path(order.rest).expanduser().is_dir():
+        raise InvalidInput(_SAVED_MODEL.format(source=order.source))
     path = order.file()
     if order.random:
         order.refuse_weights(why="is a file that holds its weights")
+    if path.name.endswith(".weights.h5"):
+        raise InvalidInput(
+            f"The model source {order.source!r} holds weights and no model; write a function that builds the model, "
+            "and load it as file.py:function with --weights (weights=… in Python)."
+        )
     try:
         model = keras.saving.load_model(path, compile=False)
     except Exception as error:
         raise InvalidInput(
-            f"The model source {order.source!r} can't be loaded: {type(error).__name__}: {error}. Where it has classes "
-            "of your own, write a function that imports them and returns the model, and load it as file.py:function."
+            f"The model source {order.source!r} can't be loaded: {type(error).__name__}: {_shortened(error)}. "
+            f"{_REBUILD}"
         ) from error
     made = _model(keras, model)
     if order.weights is not None:
         load_weights(made.network, order.weights, order.source)  # type: ignore[arg-type] # as made above
     return made
+
+
+def _shortened(error: Exception) -> str:
+    """Return the first line, without the whole configuration that Keras adds."""
+    return re.split(r"\n| Full object config| using config=", str(error).strip(), maxsplit=1)[0].rstrip(".:")
 
 
 def _on_torch(keras: Any) -> Any:

@@ -15,7 +15,7 @@ from torch import nn
 from ..errors import InvalidInput, SegscopeError, UnknownName
 from ..model import SegmentationModel
 from .base import Made, Order, failures_of, forms
-from .keras import KerasNetwork, adapted, load_weights
+from .keras import KerasNetwork, adapted, load_weights, torch_backend
 from .weights import load_state
 
 __all__ = ["load_function"]
@@ -71,15 +71,14 @@ def _call(source: str) -> Any:
         return function
     if not callable(function):
         raise InvalidInput(f"{source!r} is a {type(function).__name__}; expected a function that returns the network.")
-    with failures_of(source):
+    with failures_of(source), torch_backend():
         return function()
 
 
 def _module(place: str, source: str) -> ModuleType:
     try:
-        if place.endswith(".py"):
-            return _module_from_file(Path(place))
-        return _module_by_name(place)
+        with torch_backend():
+            return _module_from_file(Path(place)) if place.endswith(".py") else _module_by_name(place)
     except SegscopeError:
         raise
     except (Exception, SystemExit) as error:
