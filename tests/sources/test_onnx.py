@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from segscope import InvalidInput, SegmentationModel
+from segscope.colors import class_colors
 from tests.networks import ZOO
 from tests.sources.matrix import Cell, check, tensor_of
 
@@ -154,7 +155,11 @@ def made_by_hand(operator: str, shape: list[Any], inputs: int = 1, **attributes:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (lambda: made_by_hand("Hardmax", [1, 3, 8, 8]), r"doesn't know: Hardmax \(opset 13\)"),
+        (
+            lambda: made_by_hand("Hardmax", [1, 3, 8, 8], name="most"),
+            r"doesn't know: Hardmax \(opset 13, node 'most'\)",
+        ),
+        (lambda: made_by_hand("Hardmax", [1, 3, 8, 8]), r"Hardmax \(opset 13, node 'logits'\)"),
         (lambda: made_by_hand("Relu", [1, 3, 8, 8], inputs=2), r"takes 2 inputs \(image0, image1\)"),
         (lambda: made_by_hand("Relu", [1, 3]), "has 2 axes; expected batch×channels×height×width"),
     ],
@@ -163,6 +168,93 @@ def test_files_that_cannot_be_loaded(model: Callable[[], Any], message: str, tmp
     onnx.save(model(), tmp_path / "net.onnx")
     with pytest.raises(InvalidInput, match=message):
         SegmentationModel.load(f"onnx:{tmp_path / 'net.onnx'}")
+
+
+def test_unknown_operators_are_listed_once_each(tmp_path: Path) -> None:
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    operators = ["Hardmax", "Relu", "Hardmax", "Det"]
+    nodes = [helper.make_node(each, [f"x{i}"], [f"x{i + 1}"], name=f"{each}_{i}") for i, each in enumerate(operators)]
+    values = [helper.make_tensor_value_info(name, kind, [1, 3, 8, 8]) for name in ("x0", "x4")]
+    graph = helper.make_graph(nodes, "net", values[:1], values[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]), tmp_path / "net.onnx")
+    listed = r"Hardmax \(opset 13, 2 nodes, the first 'Hardmax_0'\), Det \(opset 13, node 'Det_3'\)\. Export it"
+    with pytest.raises(InvalidInput, match=listed):
+        SegmentationModel.load(f"onnx:{tmp_path / 'net.onnx'}")
+
+
+@pytest.mark.parametrize(("content", "message"), [(b"\x89PNG no", "is no ONNX file, or is broken"), (b"", "is empty")])
+def test_files_of_another_kind(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(content)
+    with pytest.raises(InvalidInput, match=message):
+        SegmentationModel.load(f"onnx:{tmp_path / 'net.onnx'}")
+
+
+def test_weights_in_other_files(tmp_path: Path) -> None:
+    network = CASES["unet"].build()
+    export(network, tmp_path / "whole.onnx", size=(32, 32))
+    whole = onnx.load(tmp_path / "whole.onnx")
+    onnx.save(whole, tmp_path / "net.onnx", save_as_external_data=True, location="net.data", size_threshold=0)
+    image = torch.randn(3, 32, 32)
+    found = SegmentationModel.load(f"onnx:{tmp_path / 'net.onnx'}").predict(image).logits
+    np.testing.assert_allclose(found, network(image[None])[0].detach(), atol=1e-5)
+    (tmp_path / "net.data").unlink()
+    with pytest.raises(InvalidInput, match="keeps its weights in other files, which can't be read .*; put them beside"):
+        SegmentationModel.load(f"onnx:{tmp_path / 'net.onnx'}")
+
+
+def test_initialisers_may_be_listed_as_inputs(tmp_path: Path) -> None:
+    network = CASES["unet"].build()
+    export(network, tmp_path / "net.onnx", size=(32, 32))
+    model = onnx.load(tmp_path / "net.onnx")
+    for tensor in model.graph.initializer:
+        model.graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
+    onnx.save(model, tmp_path / "net.onnx")
+    image = torch.randn(3, 32, 32)
+    found = SegmentationModel.load(f"onnx:{tmp_path / 'net.onnx'}").predict(image).logits
+    np.testing.assert_allclose(found, network(image[None])[0].detach(), atol=1e-5)
+
+
+def test_half_precision(tmp_path: Path) -> None:
+    network = CASES["unet"].build().eval()
+    image = torch.randn(3, 32, 32)
+    expected = network(image[None])[0].detach()
+    torch.onnx.export(network.half(), (image[None].half(),), str(tmp_path / "net.onnx"), dynamo=False, opset_version=14)
+    with SegmentationModel.load(f"onnx:{tmp_path / 'net.onnx'}").predict(image) as prediction:
+        np.testing.assert_allclose(prediction.logits, expected, atol=2e-2 * float(expected.abs().max()))
+
+
+def test_first_of_several_outputs_is_read(tmp_path: Path) -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = CASES["unet"].build()
+
+        def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            logits = self.network(images)
+            return logits, -logits
+
+    network, image = Two().eval(), torch.randn(3, 32, 32)
+    torch.onnx.export(network, (image[None],), str(tmp_path / "net.onnx"), dynamo=False, opset_version=14)
+    found = SegmentationModel.load(f"onnx:{tmp_path / 'net.onnx'}").predict(image).logits
+    np.testing.assert_allclose(found, network(image[None])[0][0].detach(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("colors", "expected"),
+    [
+        ("['#010203', '#040506']", ("#010203", "#040506")),
+        ("{0: '#010203', 1: '#010203'}", ("#010203", "#010203")),
+        ("['#010203']", None),
+        ("['red', 'blue']", None),
+        ("[(1, 2, 3), (4, 5, 6)]", None),
+    ],
+)
+def test_colours_come_from_the_file(colors: str, expected: Any, tmp_path: Path) -> None:
+    model = made_by_hand("Relu", [1, 2, 8, 8])
+    onnx.helper.set_model_props(model, {"names": "['sky', 'sea']", "colors": colors})
+    onnx.save(model, tmp_path / "net.onnx")
+    loaded = SegmentationModel.load(f"onnx:{tmp_path / 'net.onnx'}")
+    assert loaded.colors == (expected or class_colors(2))
 
 
 def test_channels_last_file(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -30,8 +32,7 @@ def _load(order: Order) -> Made:
     converter = required("onnx2torch", extra="onnx")
     path = order.file()
     order.refuse_weights(why="is a file that holds its weights")
-    with failures_of(order.source):
-        model = onnx.load(str(path))
+    model = _read(onnx, path, order.source)
     shape = _input_shape(model, order.source)
     _share_weights(model)
     unknown = _unknown_operators(model)
@@ -49,13 +50,32 @@ def _load(order: Order) -> Made:
     if last:
         network.register_forward_pre_hook(_to_channels_last)
     height, width, channels = (shape[1], shape[2], shape[3]) if last else (shape[2], shape[3], shape[1])
+    classes = _metadata(model, "classes") or _metadata(model, "names")
     return SegmentationModel(
         network.eval(),
-        classes=_classes(model),
+        classes=distinct(classes) if classes else None,
+        colors=_colors(model, len(classes)),
         preprocess=Preprocess((height, width) if height and width else None, channels=channels),
         channels_last=True if last else None,
         name=path.stem,
     )
+
+
+def _read(onnx: Any, path: Path, source: str) -> Any:
+    try:
+        model = onnx.load(str(path))
+    except onnx.checker.ValidationError as error:
+        raise InvalidInput(
+            f"The model source {source!r} keeps its weights in other files, which can't be read ({error}); put them "
+            "beside it, under the names that they had when it was saved."
+        ) from error
+    except Exception as error:
+        raise InvalidInput(
+            f"The model source {source!r} is no ONNX file, or is broken: {type(error).__name__}: {error}."
+        ) from error
+    if not model.graph.node:
+        raise InvalidInput(f"The model source {source!r} is no ONNX file, or is empty: it holds no operators.")
+    return model
 
 
 def _input_shape(model: Any, source: str) -> list[int | None]:
@@ -150,28 +170,37 @@ def _is_lowered(onnx: Any, node: Any, values: dict[str, Any]) -> bool:
 def _unknown_operators(model: Any) -> list[str]:
     registry = required("onnx2torch.node_converters.registry", extra="onnx")
     versions = {opset.domain: opset.version for opset in model.opset_import}
-    unknown: dict[str, None] = {}
+    unknown: dict[str, list[str]] = {}
     for node in model.graph.node:
         version = versions.get(node.domain, 1)
         try:
             registry.get_converter(operation_type=node.op_type, version=version, domain=node.domain)
         except NotImplementedError:
-            unknown[f"{node.domain + '.' if node.domain else ''}{node.op_type} (opset {version})"] = None
-    return list(unknown)
+            operator = f"{node.domain + '.' if node.domain else ''}{node.op_type} (opset {version}"
+            unknown.setdefault(operator, []).append(node.name or node.output[0])
+    return [f"{operator}, {_nodes(names)})" for operator, names in unknown.items()]
 
 
-def _classes(model: Any) -> tuple[str, ...] | None:
-    """Return the class names that exporters keep under "names" or "classes", as a list or by index."""
-    texts = {entry.key: entry.value for entry in model.metadata_props}
-    for key in ("classes", "names"):
-        try:
-            names = ast.literal_eval(texts.get(key, "None"))
-        except (ValueError, SyntaxError):
-            continue
-        names = [names[index] for index in sorted(names)] if isinstance(names, dict) else names
-        if isinstance(names, (list, tuple)) and len(names) > 1:
-            return distinct(names)
-    return None
+def _nodes(names: list[str]) -> str:
+    return f"node {names[0]!r}" if len(names) == 1 else f"{len(names)} nodes, the first {names[0]!r}"
+
+
+def _metadata(model: Any, key: str) -> list[Any]:
+    """Return what exporters keep under a key for each class, as a list or by index; empty where there is nothing."""
+    text = next((entry.value for entry in model.metadata_props if entry.key == key), "None")
+    try:
+        found = ast.literal_eval(text)
+        values = [found[index] for index in sorted(found, key=int)] if isinstance(found, dict) else found
+    except (ValueError, SyntaxError):
+        return []
+    return list(values) if isinstance(values, (list, tuple)) and len(values) > 1 else []
+
+
+def _colors(model: Any, classes: int) -> list[str] | None:
+    """Return the colours under "colors", where there is a "#RRGGBB" for each class."""
+    colors = _metadata(model, "colors")
+    valid = all(isinstance(color, str) and re.fullmatch("#[0-9a-fA-F]{6}", color) for color in colors)
+    return colors if classes and len(colors) == classes and valid else None
 
 
 SOURCE = Source(

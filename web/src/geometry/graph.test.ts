@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { cellName, firstFolding, fold, readNetwork, shortName, type Edge } from "./graph";
+import { cellName, endOf, firstFolding, fold, readNetwork, shortName, type Edge } from "./graph";
 
 function network(names: readonly string[], edges?: readonly Edge[]) {
   const nodes = names.map((name) => ({ name, type: "Conv2d", channels: 4, height: 8, width: 8 }));
@@ -24,10 +24,25 @@ const NESTED = network(
 
 const ids = (unfolded: readonly string[]): string[] => fold(NESTED, new Set(unfolded)).cells.map((cell) => cell.id);
 
+describe("endOf", () => {
+  it("leaves out as few of the first parts as it has to", () => {
+    expect(endOf("decoder.conv", 20)).toBe("decoder.conv");
+    expect(endOf("model.pixel_level_module.decoder.mask_projection", 26)).toBe("…decoder.mask_projection");
+    expect(endOf("body/0/block/Conv", 8)).toBe("…Conv");
+    expect(endOf("a_very_long_name_without_parts", 10)).toBe("a_very_long_name_without_parts");
+  });
+});
+
 describe("readNetwork", () => {
   it("finds modules by the dots of the names", () => {
     expect([...NESTED.modules.keys()]).toEqual(["body", "body.0", "body.1"]);
     expect(NESTED.modules.get("body.0")).toEqual({ name: "body.0", layers: ["body.0.conv", "body.0.norm", "body.0"], around: ["body"] });
+  });
+
+  it("finds modules by the slashes of names from ONNX and Keras", () => {
+    const slashes = network(["input", "body/0/Conv", "body/0/Relu", "body/1/Conv", "body/1/Relu", "head/Conv"]);
+    expect([...slashes.modules.keys()]).toEqual(["body", "body/0", "body/1"]);
+    expect(fold(slashes, new Set(["body"])).cells.map(shortName)).toEqual(["input", "body.0", "body.1", "Conv"]);
   });
 
   it("places what a module puts out where it was made", () => {

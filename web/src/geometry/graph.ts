@@ -1,4 +1,4 @@
-/** The network's data flow, and its modules: nested by the dots of the layers' names, folded or not. */
+/** The network's data flow, and its modules: nested by the dots and slashes of the layers' names, folded or not. */
 
 import type { Layer } from "../api/types";
 
@@ -38,10 +38,29 @@ export interface FoldedGraph {
   edges: readonly Edge[];
 }
 
-/** “a.b.c” lies in “a” and “a.b”. */
+/** What stands between the parts of a name: a dot, or a slash in names from ONNX and Keras. */
+const SEPARATOR = /[./]/;
+
+/** “a.b/c” lies in “a” and “a.b”. */
 function prefixes(name: string): string[] {
-  const parts = name.split(".");
-  return parts.slice(1).map((_, i) => parts.slice(0, i + 1).join("."));
+  return [...name.matchAll(/[./]/g)].map(({ index }) => name.slice(0, index)).filter((module) => module !== "");
+}
+
+/** The last part of a name. */
+export function lastPart(name: string): string {
+  return name.split(SEPARATOR).at(-1)!;
+}
+
+/** As many of a name's last parts as there is room for, at least one. */
+export function endOf(name: string, most: number): string {
+  if (name.length <= most) return name;
+  const parts = prefixes(name).map((module) => name.slice(module.length + 1));
+  const end = parts.find((part) => part.length < most) ?? parts.at(-1);
+  return end === undefined ? name : `…${end}`;
+}
+
+function isInside(name: string, module: string): boolean {
+  return name.startsWith(module) && SEPARATOR.test(name.charAt(module.length));
 }
 
 /**
@@ -54,7 +73,7 @@ function placeLayers(names: readonly string[]): Map<string, string[]> {
   names.forEach((name, position) => {
     const own = prefixes(name);
     const before = position > 0 ? names[position - 1]! : "";
-    if (before.startsWith(`${name}.`)) {
+    if (isInside(before, name)) {
       const inside = (places.get(before) ?? []).slice(own.length);
       const end = inside.findIndex((module) => module !== name && known.has(module));
       own.push(...(end < 0 ? inside : inside.slice(0, end)));
@@ -129,9 +148,9 @@ export function firstFolding(network: Network, most: number): Set<string> {
 export function shortName(cell: Cell): string {
   const name = cellName(cell);
   const module = cell.around.at(-1);
-  const parts = name.split(".");
-  const inside = module !== undefined && name.startsWith(`${module}.`) ? name.slice(module.length + 1) : parts.at(-1)!;
+  const own = module !== undefined && isInside(name, module);
+  const inside = own ? name.slice(module.length + 1) : lastPart(name);
   if (!/^\d+(#\d+)?$/.test(inside)) return inside;
   if (!cell.folded) return `${inside} ${cell.layer.type}`;
-  return module === undefined || !name.startsWith(`${module}.`) ? parts.slice(-2).join(".") : `${module.split(".").at(-1)}.${inside}`;
+  return own ? `${lastPart(module)}.${inside}` : name.split(SEPARATOR).slice(-2).join(".");
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { MethodSpec, Prediction } from "../api/types";
-import { defaultClass, neighbour, ownParameters } from "./defaults";
+import { defaultClass, legendOrder, neighbour, ownParameters } from "./defaults";
 
 const classes = ["background", "cap", "ring"].map((name, index) => ({ index, name, color: "#000000" }));
 
@@ -26,6 +26,22 @@ describe("defaultClass", () => {
 
   it("is the background where there is nothing else", () => {
     expect(defaultClass(classes, predicted(1, 0, 0))?.name).toBe("background");
+  });
+});
+
+describe("legendOrder", () => {
+  const many = Array.from({ length: 20 }, (_, index) => ({ index, name: `class ${index}`, color: "#000000" }));
+  const shares = many.map(({ index, name }) => ({ index, name, share: { 3: 0.2, 17: 0.7, 9: 0.1 }[index] ?? 0, iou: null }));
+
+  it("puts those of the image first, where they are many", () => {
+    const names = legendOrder(many, { ...predicted(), classes: shares }).map(({ index }) => index);
+    expect(names.slice(0, 6)).toEqual([17, 3, 9, 0, 1, 2]);
+    expect(new Set(names).size).toBe(20);
+  });
+
+  it("is that of the classes else", () => {
+    expect(legendOrder(many, null)).toBe(many);
+    expect(legendOrder(classes, predicted(0.1, 0.9, 0))).toBe(classes);
   });
 });
 

@@ -2,6 +2,16 @@
 
 import type { MethodSpec, ModelClass, ParameterValue, Prediction } from "../api/types";
 
+/** More classes than can be seen at once. */
+const MANY = 12;
+
+/** Classes as the legend lists them: where they are many, those that the image holds come first, the largest on top. */
+export function legendOrder(classes: readonly ModelClass[], prediction: Prediction | null): readonly ModelClass[] {
+  if (classes.length <= MANY || prediction === null) return classes;
+  const shares = new Map(prediction.classes.map(({ name, share }) => [name, share]));
+  return [...classes].sort((one, other) => (shares.get(other.name) ?? 0) - (shares.get(one.name) ?? 0));
+}
+
 /** The largest predicted class that isn't the background; null until the prediction is known. */
 export function defaultClass(classes: readonly ModelClass[], prediction: Prediction | null): ModelClass | null {
   if (prediction === null) return null;

@@ -14,7 +14,7 @@ import type { Pixel, Size } from "../geometry/view";
 import type { Choice } from "./choice";
 import { Costs } from "./costs.svelte";
 import { decodeChoice } from "./address";
-import { defaultClass, neighbour, ownParameters } from "./defaults";
+import { defaultClass, legendOrder, neighbour, ownParameters } from "./defaults";
 import { EMPTY_HISTORY, record, redo, undo, type History, type Move } from "./history";
 import { Latest } from "./latest.svelte";
 import { Reasons } from "./reasons.svelte";
@@ -72,6 +72,8 @@ export class Explorer {
   readonly class = $derived<ModelClass | null>(
     this.classes.find((entry) => entry.name === this.choice.class) ?? defaultClass(this.classes, this.predicted),
   );
+  /** In the order of the legend. */
+  readonly listed = $derived(legendOrder(this.classes, this.predicted));
   readonly against = $derived<ModelClass | null>(
     this.classes.find((entry) => entry.name === this.choice.against && entry !== this.class) ?? null,
   );

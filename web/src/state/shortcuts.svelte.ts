@@ -16,7 +16,7 @@ export function focusOf(element: Element | null): Focus {
 function run(command: Command, explorer: Explorer, viewer: Viewer, compare: CompareState, help: () => void): void {
   switch (command.do) {
     case "class": {
-      const entry = explorer.classes[command.position];
+      const entry = explorer.listed[command.position];
       return entry && explorer.selectClass(entry.name);
     }
     case "layer":
