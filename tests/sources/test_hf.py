@@ -344,8 +344,40 @@ def test_network_that_does_not_segment(tmp_path: Path) -> None:
         image_size=32, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
     )
     transformers.ViTForImageClassification(config).save_pretrained(tmp_path)
-    with pytest.raises(InvalidInput, match="is a ViTForImageClassification; expected a network that segments images"):
+    with pytest.raises(
+        InvalidInput, match="is a ViTForImageClassification; expected .* one whose class ends with ForSem"
+    ):
         SegmentationModel.load(f"hf:{tmp_path}")
+
+
+@pytest.mark.parametrize("kind", ["maskformer", "mask2former", "oneformer", "eomt"])
+def test_masks_lead_to_the_pixel_decoders_last_map(kind: str, tmp_path: Path) -> None:
+    save(kind, tmp_path)
+    with SegmentationModel.load(f"hf:{tmp_path}").predict(torch.rand(3, 64, 64)) as prediction:
+        layer = prediction.layers[prediction.default_layer]
+        assert (layer.height, layer.width) == prediction.logits.shape[1:]
+        assert "decoder" in layer.name or "upscale" in layer.name
+        assert layer.channels not in (6, len(CLASSES))
+
+
+def test_folder_of_older_weights(folder: Path) -> None:
+    state = SegmentationModel.load(f"hf:{folder}").network.state_dict()
+    torch.save(state, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    loaded = SegmentationModel.load(f"hf:{folder}").network.state_dict()
+    assert all(torch.equal(loaded[name], weights) for name, weights in state.items())
+
+
+def test_folder_whose_weights_would_run_code(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    torch.save(nn.Conv2d(1, 1, 1), folder / "pytorch_model.bin")
+    with pytest.raises(InvalidInput, match="UnpicklingError: Weights only load failed"):
+        SegmentationModel.load(f"hf:{folder}")
+
+
+def test_folder_without_an_image_processor_takes_images_as_they_are(folder: Path, image: np.ndarray) -> None:
+    with SegmentationModel.load(f"hf:{folder}").predict(image) as prediction:
+        assert (prediction.input.height, prediction.input.width) == image.shape[:2]
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,8 @@ def _kind_of(transformers: Any, config: Any, source: str) -> Any:
             return mapping[type(config)]
     raise InvalidInput(
         f"The model source {source!r} is a {', '.join(config.architectures or ()) or config.model_type}; expected a "
-        "network that segments images, such as SegformerForSemanticSegmentation."
+        "network that segments images, such as SegformerForSemanticSegmentation: one whose class ends with "
+        "ForSemanticSegmentation, ForUniversalSegmentation or ForInstanceSegmentation."
     )
 
 
