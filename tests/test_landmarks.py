@@ -119,6 +119,21 @@ def test_gate_is_no_map() -> None:
     assert suggestions(Gated())[0] == "map"
 
 
+class HeadOfParts(Named):
+    """Each head scores some of the classes."""
+
+    def __init__(self) -> None:
+        super().__init__({"deep": (3, 8, 3, 2, 1), "two": (8, 2, 1), "three": (8, 3, 1), "last": (8, 1, 1)})
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        deep = torch.relu(self.deep(images))
+        return grown(torch.cat([self.two(deep), self.three(deep), self.last(deep)], dim=1), images.shape[2])
+
+
+def test_heads_of_some_classes_each_are_the_head_together() -> None:
+    assert suggestions(HeadOfParts())[0] == "deep"
+
+
 class Attending(Named):
     """Queries, keys and values of tokens, with the tokens beside them."""
 

@@ -52,17 +52,20 @@ def last_map(layers: Mapping[str, Layer], outputs: Mapping[str, Tensor], scores:
     Returns
     -------
     str
-        Walking back from the scores, the first layer with other channels than one for each class, or for each query.
-        Of several it is the one made last, and where the network classifies masks one of the masks' size, since its
-        queries read maps of every size. The last layer where there is none such; ``"input"`` where there are no layers.
+        Walking back from the scores, the first layer with other channels than one for each class, or for each query;
+        layers that score some of the classes each are the head together. Of several it is the one made last, and where
+        the network classifies masks one of the masks' size, since its queries read maps of every size. The last layer
+        where there is none such; ``"input"`` where there are no layers.
     """
     counts = {scores.values.shape[1], scores.queries, 1 if scores.temperature > 1 else 0}
     passed: set[str] = set()
     found: set[str] = set()
     waiting = [scores.values]
     while waiting:
-        names = feeding(waiting.pop(), outputs) - passed - found
-        head = {name for name in names if layers[name].channels in counts}
+        feeds = feeding(waiting.pop(), outputs)
+        shares = sum(layers[name].channels for name in feeds) in counts
+        names = feeds - passed - found
+        head = {name for name in names if shares or layers[name].channels in counts}
         passed |= head
         found |= names - head
         waiting.extend(outputs[name] for name in head)
