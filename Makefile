@@ -50,7 +50,7 @@ test: $(DEV)
 	$(BIN)/python -m pytest $(ARGS)
 
 test-sources: $(ANY)
-	.venv-any/bin/python -m pytest tests/sources $(ARGS)
+	.venv-any/bin/python -m pytest tests/sources tests/web/test_any_network.py $(ARGS)
 
 check: $(DEV) $(NODE) $(WEBTOOLS)
 	$(BIN)/ruff check

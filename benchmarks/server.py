@@ -63,7 +63,7 @@ def serving(*arguments: str, cache: Path | None = None) -> Iterator[Server]:
     """
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "SEGSCOPE_CACHE": str(cache or folder)}
-        command = [sys.executable, "-m", "segscope.cli", *arguments, "--port", "0", "--no-open"]
+        command = [sys.executable, "-m", "segscope", *arguments, "--port", "0", "--no-open"]
         started = time.time()
         with subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

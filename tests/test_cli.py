@@ -134,6 +134,13 @@ def test_version_is_printed(run: Callable[..., Outcome]) -> None:
     assert run("--version").out == f"segscope {segscope.__version__}\n"
 
 
+def test_module_runs_as_the_command() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "segscope", "explain", "nowhere.png", "--class", "cap"]
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (finished.returncode, finished.stderr) == (2, "segscope: There is no file 'nowhere.png'.\n")
+
+
 def test_start_is_quick() -> None:
     """Torch, the server and matplotlib are imported by the commands that need them."""
     code = "import sys, segscope.cli; print({'torch', 'fastapi', 'matplotlib', 'numpy'} & set(sys.modules))"
@@ -510,7 +517,7 @@ def test_output_is_replaced_only_by_a_whole_one(
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are another matter on Windows")
 def test_interruption_ends_quietly_with_130(folder: Path) -> None:
     (folder / "slow.py").write_text("import time\ndef build():\n    print('begun', flush=True)\n    time.sleep(60)\n")
-    command = [sys.executable, "-m", "segscope.cli", "layers", "--model", "slow.py:build"]
+    command = [sys.executable, "-m", "segscope", "layers", "--model", "slow.py:build"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -526,7 +533,7 @@ def test_interruption_ends_quietly_with_130(folder: Path) -> None:
 def test_reader_that_goes_away_is_no_error(folder: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
-        [sys.executable, "-m", "segscope.cli", "methods"],
+        [sys.executable, "-m", "segscope", "methods"],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -101,7 +101,7 @@ def test_options_override_what_the_source_says(file: Path) -> None:
         ("failing", InvalidInput, "failed: RuntimeError: no weights"),
         ("refusing", InvalidInput, "^own words$"),
         ("leaving", InvalidInput, "failed: SystemExit: 3"),
-        ("wrong", InvalidInput, "returned a str; expected a torch.nn.Module or a segscope.SegmentationModel"),
+        ("wrong", InvalidInput, "returned an object of type str; expected a torch.nn.Module or"),
     ],
 )
 def test_functions_that_give_no_network(file: Path, name: str, error: type[Exception], message: str) -> None:

@@ -105,7 +105,3 @@ for _command in (
     demo.train,
 ):
     app.command()(_command)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -229,8 +229,8 @@ def _with_batch(tensor: Tensor) -> Tensor:
         tensor = tensor[:, None] if tensor.shape[0] == 1 else tensor[None]
     if tensor.ndim != 4 or tensor.shape[0] != 1 or tensor.numel() == 0:
         raise UnsupportedNetwork(
-            f"The network's output has shape {tuple(tensor.shape)}; expected 1×classes×height×width or "
-            "1×height×width×classes."
+            f"The network's scores have shape {tuple(tensor.shape)}; expected 1×classes×height×width or "
+            "1×height×width×classes. If they are elsewhere in its output, pass output=function, which picks them."
         )
     return tensor
 

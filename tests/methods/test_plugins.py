@@ -99,7 +99,7 @@ def test_broken_package_is_named_and_breaks_no_other(tmp_path: Path) -> None:
     (tmp_path / "twice.py").write_text(GOOD.format(name="grad-cam"))
     (tmp_path / "broken.py").write_text("raise ZeroDivisionError('on import')")
     install(tmp_path, "some-methods", {name: name for name in ("absent", "broken", "twice", "good")})
-    outcome = run(tmp_path, "-m", "segscope.cli", "methods")
+    outcome = run(tmp_path, "-m", "segscope", "methods")
     assert outcome.returncode == 0, outcome.stderr
     for module, reason in (
         ("absent", "ModuleNotFoundError: No module named 'absent'"),

@@ -119,7 +119,7 @@ def test_browser_is_left_alone_without_a_screen(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
 def test_server_answers_when_it_says_so_and_ends_quietly(folder: Path, number: signal.Signals, code: int) -> None:
     (folder / "network.py").write_text(NETWORK)
-    command = [sys.executable, "-m", "segscope.cli", "serve", "network.py:build", "--images", "images"]
+    command = [sys.executable, "-m", "segscope", "serve", "network.py:build", "--images", "images"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         [*command, "--port", "0", "--no-open"],

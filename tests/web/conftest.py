@@ -65,7 +65,7 @@ def serving(folder: Path, *arguments: str) -> Iterator[Site]:
         # Never the user's own.
         "SEGSCOPE_CACHE": str(folder / "cache"),
     }
-    command = [sys.executable, "-m", "segscope.cli", *arguments, "--port", "0", "--no-open"]
+    command = [sys.executable, "-m", "segscope", *arguments, "--port", "0", "--no-open"]
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as server:

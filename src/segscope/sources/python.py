@@ -47,8 +47,8 @@ def load_function(order: Order) -> Made:
     made = adapted(_call(source))
     if not isinstance(made, (SegmentationModel, nn.Module)):
         raise InvalidInput(
-            f"The model source {source!r} returned a {type(made).__name__}; expected a torch.nn.Module or a "
-            "segscope.SegmentationModel."
+            f"The model source {source!r} returned an object of type {type(made).__name__}; expected a torch.nn.Module "
+            "or a segscope.SegmentationModel."
         )
     if order.weights is not None:
         network = made.network if isinstance(made, SegmentationModel) else made

@@ -15,10 +15,7 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 
 from tests.farm import photograph
 from tests.networks import ZOO
-from tests.web.conftest import browser, console, new_page, serving, wait_for_map
-
-# Taken over for the tests below.
-__all__ = ["browser", "console", "new_page"]
+from tests.web.conftest import serving, wait_for_map
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
