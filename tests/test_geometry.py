@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from segscope import InvalidImage, InvalidInput, Preprocess, Region, SegmentationModel
-from segscope.geometry import Geometry, resize
+from segscope.geometry import Geometry, resize, unresize
 
 sides = st.one_of(st.integers(1, 600), st.sampled_from([1, 2, 3, 599, 600]))
 sizes = st.tuples(sides, sides)
@@ -206,6 +206,18 @@ def test_shrinking_to_one_column_or_row(height: int, width: int) -> None:
     expected = torch.einsum("hr,wc,krc->khw", along_rows, along_columns, values)
     torch.testing.assert_close(resize(values, (height, width)), expected, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(resize(values.mT, (width, height)), expected.mT, atol=1e-5, rtol=1e-5)
+
+
+@given(small=sizes, large=sizes)
+@few
+def test_weights_brought_to_the_values_give_the_sum_over_the_resized_values(
+    small: tuple[int, int], large: tuple[int, int]
+) -> None:
+    generator = torch.Generator().manual_seed(4)
+    values, weights = (torch.randn(size, generator=generator, dtype=torch.float64) for size in (small, large))
+    expected = (resize(values, large) * weights).sum()
+    found = (values * unresize(weights, small)).sum()
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9 * float(weights.abs().sum()))
 
 
 def test_values_of_another_size_are_refused() -> None:

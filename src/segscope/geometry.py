@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from .errors import InvalidInput
 
-__all__ = ["Geometry", "resize"]
+__all__ = ["Geometry", "resize", "unresize"]
 
 
 @dataclass(frozen=True)
@@ -206,3 +206,30 @@ def resize(values: Tensor, size: tuple[int, int]) -> Tensor:
         return resize(values.mT, (1, size[0])).mT
     resized = functional.interpolate(flat, size=tuple(size), mode="bilinear", align_corners=False, antialias=shrinks)
     return resized.reshape(*values.shape[:-2], *size)
+
+
+def unresize(weights: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring the weights of a sum over resized values to the values themselves: the transpose of :func:`resize`.
+
+    Parameters
+    ----------
+    weights : Tensor
+        float, H×W.
+    size : (int, int)
+        Height and width of the values before they are resized to H×W.
+
+    Returns
+    -------
+    Tensor
+        float, h×w, so that ``(values * unresize(weights, size)).sum()`` is ``(resize(values, (H, W)) * weights).sum()``
+        for all values; the very same tensor when the size is right already.
+    """
+    if tuple(weights.shape) == tuple(size):
+        return weights
+    down, across = (_resizing(old, new, weights) for old, new in zip(size, weights.shape, strict=True))
+    return down @ weights @ across.mT
+
+
+def _resizing(old: int, new: int, like: Tensor) -> Tensor:
+    """Return what one axis is multiplied with from the right to resize it, old×new."""
+    return resize(torch.eye(old, dtype=like.dtype, device=like.device)[:, :, None], (new, 1))[:, :, 0]

@@ -26,10 +26,10 @@ from .image import ImageLike, picture_of, read_bands, read_mask, read_pixels, re
 from .inputs import Inputs, SeveralInputs, Values, check_stack, first_bands, join_inputs, needs_several, read_inputs
 from .layers import Capture, capturing, copying
 from .outputs import OUTPUTS, Logits, Output, Reading, read_again, read_logits
-from .pooling import QuickPooling
 from .prediction import ForwardPass, Prediction
 from .preprocess import Preprocess
 from .progress import Progress
+from .quick import QuickOperations
 from .stacks import read_stack
 from .windowed import WindowedPrediction
 from .windows import Cut, Windows
@@ -505,7 +505,7 @@ class SegmentationModel:
         return self._forward(leaf, geometry)
 
     def _forward(self, leaf: Tensor, geometry: Geometry) -> tuple[Logits, Capture]:
-        with QuickPooling(), capturing(self.network, copy=self._copied) as capture:
+        with QuickOperations(), capturing(self.network, copy=self._copied) as capture:
             try:
                 # A clone, since a network may write over its input.
                 capture.image = leaf.clone()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .errors import EmptyRegion, InvalidInput, UnknownName
-from .geometry import resize
+from .geometry import resize, unresize
 from .region import Region
 
 __all__ = ["SCORES", "Blend", "Question", "Score", "Scored", "Target", "as_target"]
@@ -202,9 +202,7 @@ class Question:
         Tensor
             float, B×K.
         """
-        # One class at a time: all of them at the size of the input can take more memory than the network did.
-        plain = replace(self, contrast=(), kind="logit")
-        return torch.stack([replace(plain, class_index=k).score(logits) for k in range(logits.shape[1])], dim=1)
+        return self._mean(logits)
 
     def score(self, logits: Tensor) -> Tensor:
         """Return the score to explain, differentiably.
@@ -227,7 +225,12 @@ class Question:
         values = logits[:, self.class_index]
         for index, share in self.contrast:
             values = values - share * logits[:, index]
-        return (resize(values, self._size) * self.weights).sum(dim=(-2, -1))
+        return self._mean(values)
+
+    def _mean(self, values: Tensor) -> Tensor:
+        # A mean over pixels that are made of few values is a sum over these, which takes less time and memory.
+        weights = unresize(self.weights, (values.shape[-2], values.shape[-1]))
+        return (values * weights).sum(dim=(-2, -1))
 
     @property
     def _size(self) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Max pooling on CPUs in a tenth of the time, with the very same numbers."""
+"""Operations that take less time and memory on CPUs than PyTorch's own, with the very same numbers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from functools import reduce
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["QuickPooling"]
+__all__ = ["QuickOperations"]
 
 
 class _Window(NamedTuple):
@@ -22,17 +22,34 @@ class _Window(NamedTuple):
     padding: Sequence[int]
 
 
-class QuickPooling(TorchFunctionMode):
-    """Computes 2-D max pooling by rows, then by columns, while the context lasts.
+class _Norm(NamedTuple):
+    """What maps are normalised by: a number each for every channel, and what is added to the variance."""
 
-    PyTorch's own (seen in 2.13 and 2.14, on CPUs) looks at each window by itself and notes where its maximum is, in
-    ten times the time. Where it is matters only to a backward pass that goes back so far; then it is found out, once,
-    by PyTorch itself. Forward and backward give bit for bit what PyTorch gives.
+    mean: Tensor
+    variance: Tensor
+    weight: Tensor | None
+    bias: Tensor | None
+    eps: float
+
+
+_PLAIN = (Tensor, nn.Parameter)
+
+
+class QuickOperations(TorchFunctionMode):
+    """Computes 2-D max pooling and evaluated batch norm in its own way, while the context lasts.
+
+    Max pooling goes by rows, then by columns. PyTorch's own (seen in 2.13 and 2.14, on CPUs) looks at each window by
+    itself and notes where its maximum is, in ten times the time. Where it is matters only to a backward pass that
+    goes back so far; then it is found out, once, by PyTorch itself. Both directions are bit for bit PyTorch's.
+
+    Batch norm goes forward as PyTorch has it, bit for bit. Backward it is a factor for each channel, where neither
+    statistics nor weights are asked for a gradient. PyTorch's own keeps what came in, and goes over it and the
+    gradient before it scales that; here nothing is kept, and the gradient is scaled.
 
     Examples
     --------
     >>> maps = torch.tensor([[[[1.0, 5.0], [2.0, 3.0]]]])
-    >>> with QuickPooling():
+    >>> with QuickOperations():
     ...     torch.nn.functional.max_pool2d(maps, 2)
     tensor([[[[5.]]]])
     """
@@ -40,13 +57,17 @@ class QuickPooling(TorchFunctionMode):
     def __torch_function__(
         self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run a function of PyTorch, max pooling in its own way."""
+        """Run a function of PyTorch; some of them in a way of its own, for calls that it can serve."""
         kwargs = kwargs or {}
         # Modules and functions alike come by here, with everything but the maps and the kernel by name.
         if function is functional.max_pool2d:
             window = _window(*args, **kwargs)
             if window is not None:
                 return _MaxPool.apply(args[0], window)  # type: ignore[no-untyped-call]
+        if function is functional.batch_norm:
+            norm = _norm(*args, **kwargs)
+            if norm is not None:
+                return _BatchNorm.apply(args[0], norm)  # type: ignore[no-untyped-call]
         return function(*args, **kwargs)
 
 
@@ -102,6 +123,38 @@ class _MaxPool(torch.autograd.Function):
             with torch.no_grad():
                 context.indices = torch.ops.aten.max_pool2d_with_indices(maps, *arguments)[1]
         return torch.ops.aten.max_pool2d_with_indices_backward(gradient, maps, *arguments, context.indices), None
+
+
+def _norm(
+    maps: Tensor, mean: Tensor | None, variance: Tensor | None, *, training: bool, eps: float, **rest: Any
+) -> _Norm | None:
+    """Return what a call normalises by, if it can be served; None for all others, which are left to PyTorch."""
+    if training or mean is None or variance is None:
+        return None
+    norm = _Norm(mean, variance, rest["weight"], rest["bias"], eps)
+    constants = [tensor for tensor in norm[:4] if tensor is not None]
+    plain = all(type(tensor) in (Tensor, nn.Parameter) and tensor.device.type == "cpu" for tensor in (maps, *constants))
+    # Half precision is rounded once by PyTorch, where a factor for each channel would be rounded before.
+    exact = maps.dtype in (torch.float32, torch.float64) and all(tensor.dtype == maps.dtype for tensor in constants)
+    fixed = not any(tensor.requires_grad for tensor in constants)
+    return norm if plain and exact and fixed and maps.ndim > 1 else None
+
+
+class _BatchNorm(torch.autograd.Function):
+    """Batch norm by fixed statistics, which keeps no map for its backward pass."""
+
+    @staticmethod
+    def forward(context: Any, maps: Tensor, norm: _Norm) -> Tensor:
+        """Return the maps, brought to the mean and deviation that were learnt."""
+        factor = (norm.variance + norm.eps).rsqrt()
+        context.save_for_backward(factor if norm.weight is None else factor * norm.weight)
+        return functional.batch_norm(maps, *norm[:4], eps=norm.eps)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """Hand each gradient on, times its channel's factor."""
+        (factor,) = context.saved_tensors
+        return gradient * factor.reshape(-1, *[1] * (gradient.ndim - 2)), None
 
 
 def _maximum(maps: Tensor, axis: int, kernel: int, stride: int) -> Tensor:
