@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import random
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 import segscope
 from segscope import Region, SegmentationModel
@@ -35,8 +40,33 @@ def state(network: nn.Module) -> dict[str, Any]:
             for name, module in network.named_modules()
         },
         "attributes": {name: set(vars(module)) for name, module in network.named_modules()},
-        "random": torch.get_rng_state(),
-        "grad mode": torch.is_grad_enabled(),
+        "random": {
+            "torch": torch.get_rng_state(),
+            "numpy": np.random.get_state()[1].tolist(),  # type: ignore[index]  # noqa: NPY002
+            "python": random.getstate(),
+        },
+        "settings": settings(),
+    }
+
+
+def settings() -> dict[str, Any]:
+    """What PyTorch is told once for all networks."""
+    return {
+        "gradients": torch.is_grad_enabled(),
+        "inference mode": torch.is_inference_mode_enabled(),
+        "anomaly": torch.is_anomaly_enabled(),
+        "autocast": (torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")),
+        "dtype": torch.get_default_dtype(),
+        "device": torch.get_default_device(),
+        "threads": (torch.get_num_threads(), torch.get_num_interop_threads()),
+        "deterministic": (torch.are_deterministic_algorithms_enabled(), torch.get_deterministic_debug_mode()),
+        "precision": torch.get_float32_matmul_precision(),
+        "mkldnn": (torch.backends.mkldnn.enabled, torch.backends.mkldnn.deterministic),
+        "cudnn": tuple(getattr(torch.backends.cudnn, name) for name in ("enabled", "benchmark", "deterministic")),
+        "attention": (torch.backends.cuda.flash_sdp_enabled(), torch.backends.mha.get_fastpath_enabled()),
+        "printing": str(torch._tensor_str.PRINT_OPTS),
+        "hooks": len(torch.nn.modules.module._global_forward_hooks),
+        "warnings": list(warnings.filters),
     }
 
 
@@ -141,6 +171,51 @@ def test_network_is_untouched_when_explaining_fails(asked: dict[str, Any]) -> No
     with pytest.raises(segscope.SegscopeError, match=r"."):
         prediction.explain(**asked)
     assert_same(before, state(network))
+
+
+class Drawing(nn.Module):
+    """Draws random numbers of every kind, whatever its mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = ZOO[0].build()
+
+    def forward(self, images: Tensor) -> Tensor:
+        noise = random.random() + np.random.random()  # noqa: NPY002, S311
+        return self.body(functional.dropout(images, training=True) + noise)
+
+
+def test_random_numbers_go_on_as_if_none_had_been_drawn() -> None:
+    network = Drawing()
+    before = state(network)
+    with SegmentationModel(network).predict(ZOO[0].input()) as prediction:
+        prediction.explain(0, Region.everywhere(), method="saliency")
+    assert_same(before, state(network))
+
+
+def test_random_numbers_go_on_after_networks_that_drew_at_once() -> None:
+    first, second = Drawing(), Drawing()
+    middle, both, ended = (threading.Event() for _ in range(3))
+
+    def wait_for_the_second(*_: Any) -> None:
+        middle.set()
+        assert both.wait(30)
+
+    def wait_for_the_first(*_: Any) -> None:
+        both.set()
+        assert ended.wait(30)
+
+    # The first has drawn when the second begins, and ends while the second runs.
+    first.body.register_forward_pre_hook(wait_for_the_second)
+    second.body.register_forward_pre_hook(wait_for_the_first)
+    before = state(first)
+    with ThreadPoolExecutor(1) as thread:
+        found = thread.submit(SegmentationModel(first).predict, ZOO[0].input())
+        found.add_done_callback(lambda _: ended.set())
+        assert middle.wait(30)
+        SegmentationModel(second).predict(ZOO[0].input())
+        found.result()
+    assert_same(before, state(first))
 
 
 def test_network_can_be_trained_on_afterwards() -> None:

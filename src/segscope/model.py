@@ -6,12 +6,10 @@ import copy
 import itertools
 import os
 import re
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -30,11 +28,12 @@ from .prediction import ForwardPass, Prediction
 from .preprocess import Preprocess
 from .progress import Progress
 from .quick import QuickOperations
+from .rest import at_rest, bare, warn_of_training
 from .stacks import read_stack
 from .windowed import WindowedPrediction
 from .windows import Cut, Windows
 
-__all__ = ["DEFAULT_MEMORY", "SegmentationModel", "holds_network"]
+__all__ = ["DEFAULT_MEMORY", "SegmentationModel"]
 
 DEFAULT_MEMORY = 2**29
 """Bytes that the passes which a method runs at once may take."""
@@ -113,7 +112,9 @@ class SegmentationModel:
             raise UnknownName("kind of output", output, OUTPUTS)
         if preprocess is not None and not isinstance(preprocess, Preprocess):
             raise InvalidInput(f"preprocess is a {type(preprocess).__name__}; expected a segscope.Preprocess.")
+        network = bare(network)
         _check_weights(network)
+        warn_of_training(network, stacklevel=2)
         self.network = _on_device(network, device)
         preprocess = preprocess or Preprocess()
         self.preprocess = replace(preprocess, channels=sum(self.inputs.values())) if self.inputs else preprocess
@@ -128,7 +129,6 @@ class SegmentationModel:
         self._colors = None if colors is None else _checked_colors(colors, self._classes)
         self._output = output
         self._channels_last = channels_last
-        self._lock = _lock_of(self.network)
         # Modules whose output is overwritten in place later; None (all of them) until a first pass has shown which.
         inplace = any(getattr(module, "inplace", False) for module in network.modules())
         self._copied: set[str] | None = None if inplace else set()
@@ -337,18 +337,14 @@ class SegmentationModel:
     def at_rest(self) -> Iterator[None]:
         """Hold the network in ``eval()`` mode with its parameters frozen; no other thread uses it meanwhile.
 
-        Modes and ``requires_grad`` are as they were afterwards.
+        Modes, ``requires_grad`` and the global random numbers are as they were afterwards.
 
         Yields
         ------
         None
         """
-        with self._lock, _undisturbed(self.network):
-            _HELD.depth = getattr(_HELD, "depth", 0) + 1
-            try:
-                yield
-            finally:
-                _HELD.depth -= 1
+        with at_rest(self.network):
+            yield
 
     def logits(self, inputs: Tensor, reading: Reading) -> Tensor:
         """Run the network :meth:`at_rest` on inputs of one size, and read its output as an earlier one was read.
@@ -539,42 +535,6 @@ class SegmentationModel:
     def _tensors(self) -> Iterator[Tensor]:
         yield from self.network.parameters()
         yield from self.network.buffers()
-
-
-@contextmanager
-def _undisturbed(network: nn.Module) -> Iterator[None]:
-    """Evaluate a network with its parameters frozen, and leave modes and ``requires_grad`` as they were."""
-    modes = [(module, module.training) for module in network.modules()]
-    required = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
-    try:
-        for module, _ in modes:
-            module.training = False
-        for parameter, _ in required:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-        for parameter, requires_grad in required:
-            parameter.requires_grad_(requires_grad)
-
-
-_HELD = threading.local()
-
-
-def holds_network() -> bool:
-    """Return whether this thread has a network :meth:`~SegmentationModel.at_rest`, which no other can use meanwhile."""
-    return bool(getattr(_HELD, "depth", 0))
-
-
-_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
-_LOCKS_LOCK = threading.Lock()
-
-
-def _lock_of(network: nn.Module) -> threading.RLock:
-    """Return the lock that all models of a network share, since its modes and hooks are set during a pass."""
-    with _LOCKS_LOCK:
-        return _LOCKS.setdefault(network, threading.RLock())
 
 
 def _check_weights(network: nn.Module) -> None:

@@ -120,8 +120,9 @@ class Prediction:
         _, channels, *input_size = forward_pass.input.shape
         self.input = Layer(INPUT, "Input", channels, *input_size)
         self.layers: Mapping[str, Layer] = MappingProxyType(self._find_layers(forward_pass))
-        outputs = {name: forward_pass.capture[name].output for name in self.layers}
-        self.default_layer = last_map(self.layers, outputs, forward_pass.output)
+        inner = {name: layer for name, layer in self.layers.items() if name not in model.inputs}
+        outputs = {name: forward_pass.capture[name].output for name in inner}
+        self.default_layer = last_map(inner, outputs, forward_pass.output)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from segscope import InvalidInput, SegmentationModel
+from tests.matrix import Cell, check, tensor_of
 from tests.networks import ZOO
-from tests.sources.matrix import Cell, check, tensor_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from segscope import InvalidInput, Preprocess, SegmentationModel
-from tests.sources.matrix import Cell, check, joined
+from tests.matrix import Cell, check, joined
 
 transformers = pytest.importorskip("transformers")
 

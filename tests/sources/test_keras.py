@@ -16,8 +16,8 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 
 from segscope import InvalidInput, Region, SegmentationModel
 from segscope.sources.keras import adapted
+from tests.matrix import Cell, check
 from tests.sources.keras_jax.make import FOLDER as OF_JAX
-from tests.sources.matrix import Cell, check
 
 keras = pytest.importorskip("keras")
 if keras.config.backend() != "torch":

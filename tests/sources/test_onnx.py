@@ -13,8 +13,8 @@ from torch import nn
 
 from segscope import InvalidInput, SegmentationModel
 from segscope.colors import class_colors
+from tests.matrix import Cell, check, tensor_of
 from tests.networks import ZOO
-from tests.sources.matrix import Cell, check, tensor_of
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnx2torch")

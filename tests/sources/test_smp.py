@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from segscope import InvalidInput, SegmentationModel, UnknownName
-from tests.sources.matrix import Cell, check
+from tests.matrix import Cell, check
 
 smp = pytest.importorskip("segmentation_models_pytorch")
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from segscope import InvalidInput, SegmentationModel, UnknownName
-from tests.sources.matrix import Cell, check
+from tests.matrix import Cell, check
 
 torchvision = pytest.importorskip("torchvision")
 models = pytest.importorskip("torchvision.models")

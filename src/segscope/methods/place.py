@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..errors import CannotExplain
 from ..layers import INPUT
+from ..rest import keeping_random_numbers
 from .base import Answer, Measured, Method, Parameter, register
 
 if TYPE_CHECKING:
@@ -283,14 +284,10 @@ def seeded(seed: int) -> Iterator[None]:
     ------
     None
     """
-    kept = np.random.get_state()  # noqa: NPY002  # the state that such libraries use
-    with torch.random.fork_rng():
+    with keeping_random_numbers():
         torch.manual_seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002
-        try:
-            yield
-        finally:
-            np.random.set_state(kept)  # noqa: NPY002
+        np.random.seed(seed % 2**32)  # noqa: NPY002  # libraries use it
+        yield
 
 
 def place_method(**description: Any) -> Callable[[Explain], Explain]:

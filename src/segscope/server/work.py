@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from ..model import holds_network
+from ..rest import holds_network
 from .errors import TooBusy, VisitorGone
 from .turns import Turn, Turns
 

@@ -1,0 +1,187 @@
+"""The network that was handed over, while it is run: evaluated, alone, and left as it was."""
+
+from __future__ import annotations
+
+import random
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+import numpy as np
+import torch
+from torch import nn
+
+__all__ = ["at_rest", "bare", "holds_network", "keeping_random_numbers", "warn_of_training"]
+
+_HELD = threading.local()
+_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+_LOCKS_LOCK = threading.Lock()
+_WARNED: WeakSet[nn.Module] = WeakSet()
+_NORMS = (nn.modules.batchnorm._BatchNorm,)  # noqa: SLF001  # what all batch norms derive from has no public name
+
+
+def bare(network: nn.Module) -> nn.Module:
+    """Return a network without what ``torch.compile``, ``DataParallel`` and the like put around it.
+
+    Parameters
+    ----------
+    network : Module
+        As it was handed over.
+
+    Returns
+    -------
+    Module
+        With the same weights. Its layers can be seen, while compiled ones run together as one.
+    """
+    while True:
+        if isinstance(network, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            network = network.module
+        elif (compiled := dict(network.named_children()).get("_orig_mod")) is not None:
+            network = compiled
+        else:
+            return network
+
+
+def warn_of_training(network: nn.Module, *, stacklevel: int) -> None:
+    """Warn, once for each network, where batch norms are in training mode, in which they would go by the image at hand.
+
+    Parameters
+    ----------
+    network : Module
+        As it was handed over.
+    stacklevel : int
+        How many callers up it was.
+    """
+    training = sum(isinstance(module, _NORMS) and module.training for module in network.modules())
+    if training and network not in _WARNED:
+        _WARNED.add(network)
+        warnings.warn(
+            f"{training} of the network's batch norms are in training mode, where they would normalise by the image "
+            "itself. It is evaluated as after network.eval(), and its mode is left as it is; call network.eval() "
+            "before handing it over, so that your own numbers are the same.",
+            stacklevel=stacklevel + 1,
+        )
+
+
+@contextmanager
+def at_rest(network: nn.Module) -> Iterator[None]:
+    """Hold a network in ``eval()`` mode, uncompiled and with its parameters frozen; no other thread uses it meanwhile.
+
+    Modes, ``requires_grad``, what is compiled and the global random numbers are as they were afterwards.
+
+    Parameters
+    ----------
+    network : Module
+        The :func:`bare` network.
+
+    Yields
+    ------
+    None
+    """
+    with _lock_of(network), _uncompiled(network), _evaluated(network), keeping_random_numbers():
+        _HELD.depth = getattr(_HELD, "depth", 0) + 1
+        try:
+            yield
+        finally:
+            _HELD.depth -= 1
+
+
+def holds_network() -> bool:
+    """Return whether this thread has a network :func:`at_rest`, which no other can use meanwhile."""
+    return bool(getattr(_HELD, "depth", 0))
+
+
+def _lock_of(network: nn.Module) -> threading.RLock:
+    """Return the lock that all models of a network share, since its modes and hooks are set during a pass."""
+    with _LOCKS_LOCK:
+        return _LOCKS.setdefault(network, threading.RLock())
+
+
+@contextmanager
+def _evaluated(network: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in network.modules()]
+    required = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
+    try:
+        for module, _ in modes:
+            module.training = False
+        for parameter, _ in required:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for parameter, requires_grad in required:
+            parameter.requires_grad_(requires_grad)
+
+
+@contextmanager
+def _uncompiled(network: nn.Module) -> Iterator[None]:
+    """Put modules in the place of what was wrapped around them, and call what was compiled in place as it was."""
+    wrapped = [
+        (parent, name, child)
+        for parent in network.modules()
+        for name, child in parent.named_children()
+        if bare(child) is not child
+    ]
+    compiled = [(module, call) for module in network.modules() if (call := vars(module).get("_compiled_call_impl"))]
+    try:
+        for parent, name, child in wrapped:
+            setattr(parent, name, bare(child))
+        for module, _ in compiled:
+            module._compiled_call_impl = None  # noqa: SLF001  # Module.compile() has no counterpart
+        yield
+    finally:
+        for parent, name, child in wrapped:
+            setattr(parent, name, child)
+        for module, call in compiled:
+            module._compiled_call_impl = call  # noqa: SLF001
+
+
+class _RandomNumbers:
+    """The global random numbers as they were before the first of several threads that use them at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._state: tuple[Any, ...] = ()
+
+    def enter(self) -> None:
+        with self._lock:
+            if not self._users:
+                devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+                self._state = torch.get_rng_state(), devices, np.random.get_state(), random.getstate()  # noqa: NPY002
+            self._users += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                here, devices, numpy, python = self._state
+                torch.set_rng_state(here)
+                if devices:
+                    torch.cuda.set_rng_state_all(devices)
+                np.random.set_state(numpy)  # noqa: NPY002
+                random.setstate(python)
+
+
+_RANDOM_NUMBERS = _RandomNumbers()
+
+
+@contextmanager
+def keeping_random_numbers() -> Iterator[None]:
+    """Let the global random numbers of PyTorch, NumPy and Python go on afterwards as if none had been drawn.
+
+    Of threads that do so at once, the last one puts them back as the first one found them.
+
+    Yields
+    ------
+    None
+    """
+    _RANDOM_NUMBERS.enter()
+    try:
+        yield
+    finally:
+        _RANDOM_NUMBERS.leave()
