@@ -102,17 +102,23 @@ def measure(options: argparse.Namespace, progress: Progress) -> list[dict[str, A
             contestant(Task(network, image, [2], layers[-1:]))
         runs: dict[str, list[tuple[float, float]]] = {name: [] for name in CONTESTANTS}
         maps: dict[str, Maps] = {}
-        for _ in range(options.repeats):
-            for name, contestant in CONTESTANTS.items():
+        for turn in range(options.repeats):
+            # Each has its turn first, since what one leaves behind in memory is what the next one finds.
+            for name in _rotated(list(CONTESTANTS), turn):
                 progress.update(bar, description=f"{case}: {name}")
                 # One contestant's rubbish isn't collected on another's time.
                 gc.collect()
                 start = time.perf_counter(), time.process_time()
-                maps[name] = contestant(task)
+                maps[name] = CONTESTANTS[name](task)
                 runs[name].append((time.perf_counter() - start[0], time.process_time() - start[1]))
                 progress.advance(bar)
         results.append(_summary(case, runs, maps))
     return results
+
+
+def _rotated(names: list[str], turn: int) -> list[str]:
+    first = turn % len(names)
+    return names[first:] + names[:first]
 
 
 def _summary(case: str, runs: dict[str, list[tuple[float, float]]], maps: dict[str, Maps]) -> dict[str, Any]:

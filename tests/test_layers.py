@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import weakref
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,43 @@ from tests.networks import ZOO, Case, block
 
 def case(name: str) -> Case:
     return next(case for case in ZOO if case.name == name)
+
+
+@pytest.mark.parametrize("each", ZOO, ids=[each.name for each in ZOO])
+def test_layer_offered_alone_is_what_it_is_among_all(each: Case) -> None:
+    network = each.build()
+    everywhere = Region.everywhere()
+    with SegmentationModel(network).predict(each.input()) as whole:
+        for name in whole.layers:
+            with SegmentationModel(network, layers=[name]).predict(each.input()) as alone:
+                assert list(alone.layers.values()) == [whole.layers[name]]
+                assert torch.equal(alone.activation(name), whole.activation(name))
+                found, expected = (each.explain(1, everywhere, layer=name, relu=False) for each in (alone, whole))
+                np.testing.assert_array_equal(found.map, expected.map)
+
+
+class Watching(nn.Module):
+    """Notes whether what its first part put out is gone when its last part runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.last = nn.Conv2d(4, 2, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.first(images)
+        before = weakref.ref(maps)
+        maps = self.norm(maps)
+        self.freed = before() is None
+        return self.last(maps)
+
+
+@pytest.mark.parametrize(("layers", "freed"), [(["last"], True), (["first"], False), (None, False)])
+def test_what_is_not_offered_is_freed_while_the_network_runs(layers: list[str] | None, freed: bool) -> None:
+    network = Watching()
+    with SegmentationModel(network, layers=layers).predict(torch.rand(3, 6, 7)):
+        assert network.freed == freed
 
 
 def test_layers_are_listed_in_forward_order_by_the_containers_name() -> None:

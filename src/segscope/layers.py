@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import weakref
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy as copy_of
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ __all__ = [
     "copying",
     "exchanged",
     "first_tensor",
+    "is_overwritten",
     "reaches",
     "saved_bytes",
     "token_layout",
@@ -190,13 +193,20 @@ class Capture:
     """All outputs of one forward pass, by name, in the order in which the modules were called.
 
     A container gives the very tensor of its last module; such names share one entry, listed by the container's name.
+
+    Parameters
+    ----------
+    wanted : collection of str, optional
+        Of which layers the numbers are kept; of all without it. Of the others their shape is, so that the network frees
+        them as it goes on.
     """
 
+    wanted: Collection[str] | None = None
     outputs: dict[str, Captured] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     image: Tensor | None = None
     """What the network was given, while it runs: a module that hands it on has no output of its own."""
-    _known: dict[int, tuple[str, int]] = field(default_factory=dict)
+    _known: dict[int, _Known] = field(default_factory=dict)
     _calls: dict[str, int] = field(default_factory=dict)
     _passed_on: list[tuple[str, Tensor]] = field(default_factory=list)
 
@@ -218,19 +228,20 @@ class Capture:
             The output itself, or its copy.
         """
         name = self._name_of_call(module_name)
-        same, version = self._known.get(id(output), ("", 0))
-        # The same tensor with a new version was overwritten in place: it is another layer's output by now.
-        if same and version == _version(output):
-            self._alias(name, same, type_)
+        known = self._known.get(id(output))
+        # The same tensor with a new version was overwritten in place: it is another layer's output by now. And one that
+        # is gone may have left its identity to another.
+        if known is not None and known.tensor() is output and known.version == _version(output):
+            self._alias(name, known.name, type_, output)
             return output
-        self.outputs[name] = Captured(name, type_, output, _version(output))
-        self._known[id(output)] = (name, _version(output))
+        kept = output if self.wants(name) else torch.empty_like(output, device="meta", requires_grad=False)
+        self.outputs[name] = Captured(name, type_, kept, _version(kept))
+        self._know(name, output)
         if not copy:
             return output
         passed_on = output.clone()
-        # The list keeps the copy alive, so that no other tensor gets its identity while the network runs.
         self._passed_on.append((name, passed_on))
-        self._known[id(passed_on)] = (name, _version(passed_on))
+        self._know(name, passed_on)
         return passed_on
 
     def __getitem__(self, name: str) -> Captured:
@@ -293,46 +304,69 @@ class Capture:
         """Tell whether everything that was kept is still as the layers put it out."""
         return all(captured.intact for captured in self.outputs.values())
 
-    def settle(self, *, keep: Collection[str] | None = None, queries: int = 0) -> None:
+    def settle(self, *, queries: int = 0) -> None:
         """Forget what is needed only while the network runs.
 
         Parameters
         ----------
-        keep : collection of str, optional
-            Of which layers the numbers are kept; of all without it. Of the others their shape is.
         queries : int
             How many queries the output turned out to have.
         """
-        if keep is not None:
-            wanted = {self.aliases.get(name, name) for name in keep}
-            for name in self.outputs.keys() - wanted:
-                captured = self.outputs[name]
-                shape = torch.empty_like(captured.output, device="meta", requires_grad=False)
-                self.outputs[name] = Captured(name, captured.type, shape, _version(shape))
         for captured in self.outputs.values():
             captured.queries = queries
         self._passed_on.clear()
         self._known.clear()
         self.image = None
 
+    def wants(self, name: str) -> bool:
+        """Tell whether a layer's numbers are kept.
+
+        Parameters
+        ----------
+        name : str
+            The layer's name.
+
+        Returns
+        -------
+        bool
+            Else only their shape is.
+        """
+        return self.wanted is None or name in self.wanted
+
+    def _know(self, name: str, tensor: Tensor) -> None:
+        self._known[id(tensor)] = _Known(name, _version(tensor), weakref.ref(tensor))
+
     def _name_of_call(self, module_name: str) -> str:
         call = self._calls[module_name] = self._calls.get(module_name, 0) + 1
         return module_name if call == 1 else f"{module_name}#{call}"
 
-    def _alias(self, name: str, same: str, type_: str) -> None:
+    def _alias(self, name: str, same: str, type_: str, output: Tensor) -> None:
+        captured = self.outputs[same]
+        if self.wants(name) and not captured.kept:
+            captured = self.outputs[same] = Captured(same, captured.type, output, _version(output))
         # One that hands on what another than its last module put out would stand too late in forward order.
         if not same.startswith(f"{_module_name(name)}.") or same != next(reversed(self.outputs)):
             self.aliases[name] = same
             return
-        captured = self.outputs.pop(same)
+        del self.outputs[same]
         self.outputs[name] = Captured(name, type_, captured.output, captured.version)
         self.aliases = {alias: name if of == same else of for alias, of in self.aliases.items()} | {same: name}
-        self._known = {key: (name if of == same else of, version) for key, (of, version) in self._known.items()}
+        self._known = {
+            key: known._replace(name=name) if known.name == same else known for key, known in self._known.items()
+        }
         self._passed_on = [(name if of == same else of, tensor) for of, tensor in self._passed_on]
 
 
+class _Known(NamedTuple):
+    """A tensor that was put out: under which name, and how often it had been changed in place."""
+
+    name: str
+    version: int
+    tensor: weakref.ref[Tensor]
+
+
 @contextmanager
-def capturing(network: nn.Module, *, copy: set[str] | None) -> Iterator[Capture]:
+def capturing(network: nn.Module, *, copy: set[str] | None, wanted: Collection[str] | None = None) -> Iterator[Capture]:
     """Capture what each module of a network puts out while the context lasts; the hooks are gone afterwards.
 
     Parameters
@@ -340,16 +374,18 @@ def capturing(network: nn.Module, *, copy: set[str] | None) -> Iterator[Capture]
     network : Module
         The network.
     copy : set of str or None
-        Modules whose output is overwritten in place later, so that a copy is passed on; None means all.
+        Modules whose output is overwritten in place later, so that a copy is passed on; None means all that are kept.
+    wanted : collection of str, optional
+        Layers whose numbers are kept; all without it.
 
     Yields
     ------
     Capture
         Filled while the network runs.
     """
-    capture = Capture()
+    capture = Capture(wanted)
     handles = [
-        module.register_forward_hook(_hook(capture, name, copy=copy is None or name in copy))
+        module.register_forward_hook(_hook(capture, name, copy=capture.wants(name) if copy is None else name in copy))
         for name, module in network.named_modules()
         # The parts of a scripted network can't be watched; it can be asked about its input only.
         if name and not isinstance(module, torch.jit.ScriptModule)
@@ -539,16 +575,42 @@ def saved_bytes(nodes: set[Any], tensors: Iterable[Tensor], *, excluding: set[in
     return sum(size for address, size in sizes.items() if address not in excluding)
 
 
+def is_overwritten(nodes: set[Any]) -> bool:
+    """Tell whether anything that autograd nodes keep for the backward pass was changed in place since.
+
+    Parameters
+    ----------
+    nodes : set
+        As :func:`reaches` gives them.
+
+    Returns
+    -------
+    bool
+        Then no gradient goes through.
+    """
+    return any(tensors is None for tensors in _saved(nodes))
+
+
 def _saved_tensors(nodes: set[Any]) -> Iterator[Tensor]:
+    for tensors in _saved(nodes):
+        yield from (tensor for tensor in tensors or () if tensor.layout == torch.strided)
+
+
+def _saved(nodes: set[Any]) -> Iterator[list[Tensor] | None]:
+    """Give the tensors of everything that autograd nodes keep; None for what was changed in place since."""
     for node in nodes:
-        for name in dir(node):
-            # Functions written in Python have saved_tensors, those of PyTorch _saved_… each.
-            if not name.startswith("_saved_") and name != "saved_tensors":
-                continue
+        for name in _names_of_saved(type(node)):  # type: ignore[arg-type] # a type can be hashed
             try:
                 value = getattr(node, name)
-            except RuntimeError:
+            except RuntimeError as error:
+                if "modified by an inplace operation" in str(error):
+                    yield None
                 continue
-            for tensor in value if isinstance(value, (tuple, list)) else (value,):
-                if isinstance(tensor, Tensor) and tensor.layout == torch.strided:
-                    yield tensor
+            values = value if isinstance(value, (tuple, list)) else (value,)
+            yield [tensor for tensor in values if isinstance(tensor, Tensor)]
+
+
+@functools.cache
+def _names_of_saved(node: Hashable) -> tuple[str, ...]:
+    """Return how what such a node keeps is called: saved_tensors in Python's functions, _saved_… each in PyTorch's."""
+    return tuple(name for name in dir(node) if name.startswith("_saved_") or name == "saved_tensors")

@@ -6,7 +6,7 @@ import copy
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
@@ -22,7 +22,7 @@ from .errors import InvalidImage, InvalidInput, SegscopeError, UnknownName, Unsu
 from .geometry import Geometry
 from .image import ImageLike, picture_of, read_bands, read_mask, read_pixels, read_tensor
 from .inputs import Inputs, SeveralInputs, Values, check_stack, first_bands, join_inputs, needs_several, read_inputs
-from .layers import Capture, capturing, copying
+from .layers import Capture, capturing, copying, is_overwritten, reaches
 from .outputs import OUTPUTS, Logits, Output, Reading, read_again, read_logits
 from .prediction import ForwardPass, Prediction
 from .preprocess import Preprocess
@@ -476,13 +476,17 @@ class SegmentationModel:
         """
         with self.at_rest(), torch.inference_mode(mode=False), torch.enable_grad():
             leaf = tensor[None].to(self.device, self.dtype, copy=True).requires_grad_()
-            logits, capture = self._forward(leaf, geometry)
+            # What nobody asks about needn't be kept: that saves half of a prediction's memory, and time.
+            wanted = None if whole else self.layers
+            logits, capture = self._forward(leaf, geometry, wanted)
+            if wanted is not None and is_overwritten(reaches(logits.values)):
+                # Something that isn't kept is written over, and was needed: to find out what, all is kept once.
+                logits, capture = self._forward(leaf, geometry, None)
             if capture.overwritten() - (self._copied or set()) and not capture.intact() and self._follows:
                 logits, capture = self._once_more(leaf, geometry, logits, capture)
             if self._follows:
                 self._copied = (self._copied or set()) | capture.overwritten()
-            # What nobody asks about needn't be kept: that halves a prediction's memory.
-            capture.settle(keep=None if whole else self.layers, queries=logits.queries)
+            capture.settle(queries=logits.queries)
             if self._classes is None:
                 names = tuple(f"class {index}" for index in range(logits.values.shape[1]))
                 self._colors = None if self._colors is None else _checked_colors(self._colors, names)
@@ -492,16 +496,16 @@ class SegmentationModel:
     def _once_more(self, leaf: Tensor, geometry: Geometry, logits: Logits, capture: Capture) -> tuple[Logits, Capture]:
         """Run again with copies of what the network wrote over, where it hadn't before."""
         self._copied = (self._copied or set()) | capture.overwritten()
-        again, capture = self._forward(leaf, geometry)
+        again, copied = self._forward(leaf, geometry, capture.wanted)
         scale = float(logits.values.detach().abs().max())
         if torch.allclose(again.values, logits.values, rtol=0, atol=1e-4 * scale):
-            return again, capture
+            return again, copied
         # The network means to write over it: copies change what it computes, so that such layers can't be explained.
         self._follows, self._copied = False, set()
-        return self._forward(leaf, geometry)
+        return self._forward(leaf, geometry, capture.wanted)
 
-    def _forward(self, leaf: Tensor, geometry: Geometry) -> tuple[Logits, Capture]:
-        with QuickOperations(), capturing(self.network, copy=self._copied) as capture:
+    def _forward(self, leaf: Tensor, geometry: Geometry, wanted: Collection[str] | None) -> tuple[Logits, Capture]:
+        with QuickOperations(), capturing(self.network, copy=self._copied, wanted=wanted) as capture:
             try:
                 # A clone, since a network may write over its input.
                 capture.image = leaf.clone()

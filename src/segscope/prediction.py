@@ -27,6 +27,7 @@ from .layers import INPUT, Capture, Layer, reaches, saved_bytes
 from .methods import Method, find_method
 from .outputs import Logits
 from .progress import Progress
+from .randomness import other_random_numbers
 from .reasons import Reasons, Settings, make_reasons
 from .region import Region, Weights
 from .rerun import Rerun
@@ -806,7 +807,8 @@ class Prediction:
 
     def _whole_pass(self, forward_pass: ForwardPass) -> ForwardPass:
         """Run the network again and keep everything, since a layer that the model doesn't offer was asked about."""
-        whole = self.model.forward_pass(forward_pass.input.detach()[0], self.geometry, whole=True)
+        with other_random_numbers():
+            whole = self.model.forward_pass(forward_pass.input.detach()[0], self.geometry, whole=True)
         if not torch.allclose(whole.logits, forward_pass.logits, rtol=1e-4, atol=1e-4):
             raise CannotExplain(
                 "The layer's output wasn't kept, and the network gives other logits when it is run again: its forward "

@@ -15,6 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .errors import CannotExplain
 from .layers import Captured, exchanged, first_tensor
+from .randomness import other_random_numbers
 
 if TYPE_CHECKING:
     from .model import SegmentationModel
@@ -240,7 +241,8 @@ class Rerun:
         """Tell whether the kept activation gives the kept logits in this way, another map's among them or not."""
         kept = self._pass.logits.detach()
         maps = torch.stack([self.values, torch.zeros_like(self.values), self.values])
-        with torch.no_grad():
+        # From here on, a network that draws random numbers draws others than it did.
+        with torch.no_grad(), other_random_numbers():
             try:
                 logits = self._run(maps, way)
             except CannotExplain:

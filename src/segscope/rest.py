@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-import numpy as np
-import torch
 from torch import nn
 
-__all__ = ["at_rest", "bare", "holds_network", "keeping_random_numbers", "warn_of_training"]
+from .randomness import keeping_random_numbers
+
+__all__ = ["at_rest", "bare", "holds_network", "warn_of_training"]
 
 _HELD = threading.local()
 _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
@@ -138,50 +136,3 @@ def _uncompiled(network: nn.Module) -> Iterator[None]:
             setattr(parent, name, child)
         for module, call in compiled:
             module._compiled_call_impl = call  # noqa: SLF001
-
-
-class _RandomNumbers:
-    """The global random numbers as they were before the first of several threads that use them at once."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._state: tuple[Any, ...] = ()
-
-    def enter(self) -> None:
-        with self._lock:
-            if not self._users:
-                devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
-                self._state = torch.get_rng_state(), devices, np.random.get_state(), random.getstate()  # noqa: NPY002
-            self._users += 1
-
-    def leave(self) -> None:
-        with self._lock:
-            self._users -= 1
-            if not self._users:
-                here, devices, numpy, python = self._state
-                torch.set_rng_state(here)
-                if devices:
-                    torch.cuda.set_rng_state_all(devices)
-                np.random.set_state(numpy)  # noqa: NPY002
-                random.setstate(python)
-
-
-_RANDOM_NUMBERS = _RandomNumbers()
-
-
-@contextmanager
-def keeping_random_numbers() -> Iterator[None]:
-    """Let the global random numbers of PyTorch, NumPy and Python go on afterwards as if none had been drawn.
-
-    Of threads that do so at once, the last one puts them back as the first one found them.
-
-    Yields
-    ------
-    None
-    """
-    _RANDOM_NUMBERS.enter()
-    try:
-        yield
-    finally:
-        _RANDOM_NUMBERS.leave()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -13,7 +12,6 @@ from torch import Tensor
 
 from ..errors import CannotExplain
 from ..layers import INPUT
-from ..rest import keeping_random_numbers
 from .base import Answer, Measured, Method, Parameter, register
 
 if TYPE_CHECKING:
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from ..progress import Progress
     from ..target import Question
 
-__all__ = ["BASELINE", "SEED", "Place", "place_method", "seeded"]
+__all__ = ["BASELINE", "SEED", "Place", "place_method"]
 
 Explain: TypeAlias = "Callable[..., Tensor | Measured]"
 
@@ -269,25 +267,6 @@ class Randomness:
     def randn(self, shape: Sequence[int]) -> Tensor:
         """Return standard normal numbers, float32, on the CPU."""
         return torch.randn(tuple(shape), generator=self.generator)
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Start the global random numbers at a seed while the context lasts, for libraries that know no other.
-
-    Parameters
-    ----------
-    seed : int
-        For PyTorch and NumPy; both go on afterwards as if nothing had been.
-
-    Yields
-    ------
-    None
-    """
-    with keeping_random_numbers():
-        torch.manual_seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002  # libraries use it
-        yield
 
 
 def place_method(**description: Any) -> Callable[[Explain], Explain]:
