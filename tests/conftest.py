@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 import segscope
+from tests import works
 from tests.networks import ZOO
 from tests.standin import import_zennit
 
@@ -27,6 +28,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # How long an example takes says nothing on a shared machine.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--works", action="store_true", help="write the networks that pass into docs/what-works.md")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if session.config.getoption("--works"):
+        works.write()
+
 
 CLASSES = ("background", "leaf", "stem", "root")
 

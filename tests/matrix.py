@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from segscope import Region, SegmentationModel
+from segscope import AttributionGrid, Prediction, Region, SegmentationModel, SegscopeError, UnknownName
+from tests import works
 from tests.test_untouched import assert_same, state
 
 
@@ -40,6 +44,10 @@ class Cell:
     channels: int = 3
     exact: bool = True
     """Whether numbers come in the same order as in a bare run, so that they agree to the last bit."""
+    precision: float = 1e-4
+    """How far a map may be from the plain one's, as a share of that one's largest value."""
+    label: int | None = None
+    """The class that is explained; the commonest one otherwise."""
 
     def __str__(self) -> str:
         return self.name
@@ -55,7 +63,19 @@ def in_use(network: nn.Module) -> nn.Module:
     return network
 
 
-def check(cell: Cell) -> None:
+class Row(NamedTuple):
+    """What was found out about one network, for the table of what works."""
+
+    network: str
+    predictions: str
+    layers: int
+    first: str
+
+    def __str__(self) -> str:
+        return f"| {self.network} | {self.predictions} | {self.layers} | `{self.first}` |"
+
+
+def check(cell: Cell) -> Row:
     """Hold one network to everything that is promised."""
     torch.manual_seed(5)
     made = cell.make()
@@ -64,7 +84,7 @@ def check(cell: Cell) -> None:
     network = in_use(model.network)
     with torch.no_grad():
         # Some prepare themselves when they are first run.
-        model.network.eval()(image[None])
+        model.network.eval()(image[None].to(model.dtype, copy=True))
     network.train()
     before = state(network)
     with model.predict(image) as prediction:
@@ -81,7 +101,11 @@ def check(cell: Cell) -> None:
             limit = np.abs(expected[name]).max()
             assert limit > 0, name
             np.testing.assert_allclose(
-                found[model.classes[label], name].map, expected[name], rtol=0, atol=1e-4 * limit, err_msg=name
+                found[model.classes[label], name].map,
+                expected[name],
+                rtol=0,
+                atol=cell.precision * limit,
+                err_msg=name,
             )
         other = (label + 1) % len(model.classes)
         pixel = Region.pixel(cell.size[0] // 2, cell.size[1] // 3)
@@ -97,7 +121,58 @@ def check(cell: Cell) -> None:
         sources, targets = zip(*prediction.edges, strict=True)
         assert "input" in sources
         assert set(sources) | set(targets) <= {"input", *prediction.layers}
+        check_threads(model, image, prediction, label, names)
+        check_mistakes(model, image, prediction, label)
+        row = Row(
+            cell.name, "bit for bit" if cell.exact else "to 1e-5", len(prediction.layers), prediction.default_layer
+        )
     assert_same(before, state(network))
+    works.note(str(row))
+    return row
+
+
+def check_threads(
+    model: SegmentationModel, image: Tensor, prediction: Prediction, label: int, names: list[str]
+) -> None:
+    """Two threads that explain at once find what one does: in the same prediction, and in two of the same model."""
+    asked = Region.everywhere()
+    expected = prediction.explain_all([label], names, region=asked)
+    together = threading.Barrier(2, timeout=60)
+
+    def same_prediction() -> AttributionGrid:
+        together.wait()
+        return prediction.explain_all([label], names, region=asked)
+
+    def another_prediction() -> AttributionGrid:
+        together.wait()
+        with model.predict(image) as another:
+            return another.explain_all([label], names, region=asked)
+
+    with ThreadPoolExecutor(2) as threads:
+        running = [threads.submit(each) for each in (same_prediction, another_prediction)]
+        for found in [each.result() for each in running]:
+            assert found.keys() == expected.keys()
+            for key, attribution in found.items():
+                limit = np.abs(expected[key].map).max()
+                np.testing.assert_allclose(attribution.map, expected[key].map, rtol=0, atol=1e-5 * limit)
+
+
+class Stopped(Exception):
+    """The user has had enough."""
+
+
+def stop(_share: float) -> None:
+    raise Stopped
+
+
+def check_mistakes(model: SegmentationModel, image: Tensor, prediction: Prediction, label: int) -> None:
+    """What can't be answered is told, and work that is stopped half-way ends; the network is looked at afterwards."""
+    with pytest.raises(UnknownName, match="nowhere"):
+        prediction.explain(label, layer="nowhere")
+    with pytest.raises(SegscopeError, match=r"."):
+        model.predict(torch.cat([image, image]))
+    with pytest.raises(Stopped):
+        prediction.explain(label, Region.everywhere(), method="integrated-gradients", steps=4, progress=stop)
 
 
 def three(names: list[str], default: str) -> list[str]:
@@ -134,7 +209,7 @@ def plain_maps(
         for parameter, _ in required:
             # Some operations have other kernels, which round differently, where weights need a gradient.
             parameter.requires_grad_(False)
-        low = cell.read(network(image[None].clone().requires_grad_())).float()
+        low = cell.read(network(image[None].to(model.dtype, copy=True).requires_grad_().clone())).float()
     finally:
         for handle in handles:
             handle.remove()
@@ -146,7 +221,7 @@ def plain_maps(
     shrinks = low.shape[2] > cell.size[0]
     logits = functional.interpolate(low, cell.size, mode="bilinear", align_corners=False, antialias=shrinks)
     labels = logits[0].argmax(0)
-    label = int(labels.flatten().bincount().argmax())
+    label = int(labels.flatten().bincount().argmax()) if cell.label is None else cell.label
     kept = [tensor for name in names for tensor in outputs[name.split("#")[0]] if tensor.requires_grad]
     gradients = torch.autograd.grad(logits[0, label][labels == label].mean(), kept, allow_unused=True)
     by_tensor = dict(zip(map(id, kept), gradients, strict=True))
@@ -154,7 +229,7 @@ def plain_maps(
     for name in names:
         module_name, _, call = name.partition("#")
         tensor = outputs[module_name][int(call or 1) - 1]
-        activation, gradient = (unfolded(values, layers[name]) for values in (tensor, by_tensor[id(tensor)]))
+        activation, gradient = (unfolded(values, layers[name]).float() for values in (tensor, by_tensor[id(tensor)]))
         maps[name] = (gradient.mean((1, 2))[:, None, None] * activation).sum(0).detach().float().numpy()
     return label, low[0].detach().numpy(), maps
 

@@ -257,7 +257,7 @@ def test_without_forward_mode_it_goes_backward_and_says_so(function: Any, reason
     before = state(network)
     told: list[float] = []
     with SegmentationModel(network).predict(torch.rand(3, 5, 6)) as prediction:
-        before["random"] = torch.get_rng_state()
+        before["random"]["torch"] = torch.get_rng_state()
         table = prediction.table("first", method=method, progress=told.append)
         assert table.way == "backward"
         assert table.reason.startswith(reason)
@@ -290,7 +290,7 @@ def test_cancelling_leaves_nothing_behind(function: Any, stop: int) -> None:
     with SegmentationModel(network, memory=1000).predict(torch.rand(3, 5, 6)) as prediction:
         with pytest.raises(Enough, match="^$"):
             prediction.table("first", progress=tell)
-        before["random"] = torch.get_rng_state()
+        before["random"]["torch"] = torch.get_rng_state()
         assert_same(before, state(network))
         assert prediction.table("first").values.any()
 
