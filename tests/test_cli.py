@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,6 +140,19 @@ def test_module_runs_as_the_command() -> None:
     command = [sys.executable, "-m", "segscope", "explain", "nowhere.png", "--class", "cap"]
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (finished.returncode, finished.stderr) == (2, "segscope: There is no file 'nowhere.png'.\n")
+
+
+def test_warnings_are_told_in_one_line(run: Callable[..., Outcome], folder: Path) -> None:
+    (folder / "training.py").write_text(
+        "from torch import nn\n\n"
+        "def make():\n    return nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1))\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(warnings, "filters", [("default", None, UserWarning, None, 0)])
+        outcome = run("predict", "photo.jpg", "--model", "training.py:make", "-o", "mask.png")
+    assert outcome.code == 0
+    assert outcome.err.startswith("segscope: warning: Batch norms of the network (1 of 1) are in training mode")
+    assert len(outcome.err.splitlines()) == 1
 
 
 def test_start_is_quick() -> None:

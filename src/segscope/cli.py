@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -43,6 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             # A terminal that can't show × or – gets a question mark, not an error.
             stream.reconfigure(errors="replace")
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         outcome = app(args=None if arguments is None else list(arguments), prog_name="segscope", standalone_mode=False)
     except KeyboardInterrupt:
@@ -58,6 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         typer.echo(f"segscope: {' '.join(message.split())}", err=True)
         return BAD_INPUT
     return outcome if isinstance(outcome, int) else 0
+
+
+def _show_warning(message: Warning | str, *_place: object, **_options: object) -> None:
+    """Tell what a user should know in one line; where in the program it was found doesn't help them."""
+    typer.echo(f"segscope: warning: {' '.join(str(message).split())}", err=True)
 
 
 def _message(error: Exception) -> str | None:

@@ -53,12 +53,13 @@ def warn_of_training(network: nn.Module, *, stacklevel: int) -> None:
     stacklevel : int
         How many callers up it was.
     """
-    training = sum(isinstance(module, _NORMS) and module.training for module in network.modules())
+    norms = [module for module in network.modules() if isinstance(module, _NORMS)]
+    training = sum(module.training for module in norms)
     if training and network not in _WARNED:
         _WARNED.add(network)
         warnings.warn(
-            f"{training} of the network's batch norms are in training mode, where they would normalise by the image "
-            "itself. It is evaluated as after network.eval(), and its mode is left as it is; call network.eval() "
+            f"Batch norms of the network ({training} of {len(norms)}) are in training mode, where they would normalise "
+            "by the image itself. It is evaluated as after network.eval(), and its mode is left as it is; call network.eval() "
             "before handing it over, so that your own numbers are the same.",
             stacklevel=stacklevel + 1,
         )
