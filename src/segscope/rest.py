@@ -59,8 +59,8 @@ def warn_of_training(network: nn.Module, *, stacklevel: int) -> None:
         _WARNED.add(network)
         warnings.warn(
             f"Batch norms of the network ({training} of {len(norms)}) are in training mode, where they would normalise "
-            "by the image itself. It is evaluated as after network.eval(), and its mode is left as it is; call network.eval() "
-            "before handing it over, so that your own numbers are the same.",
+            "by the image itself. It is evaluated as after network.eval(), and its mode is left as it is; call "
+            "network.eval() before handing it over, so that your own numbers are the same.",
             stacklevel=stacklevel + 1,
         )
 
