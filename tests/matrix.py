@@ -124,7 +124,7 @@ def check(cell: Cell) -> Row:
         check_threads(model, image, prediction, label, names)
         check_mistakes(model, image, prediction, label)
         row = Row(
-            cell.name, "bit for bit" if cell.exact else "to 1e-5", len(prediction.layers), prediction.default_layer
+            cell.name, "bit for bit" if cell.exact else "to 1e-4", len(prediction.layers), prediction.default_layer
         )
     assert_same(before, state(network))
     works.note(str(row))
