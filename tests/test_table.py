@@ -23,8 +23,8 @@ from segscope import (
     errors,
     rerun,
 )
+from segscope.forward_pass import ForwardPass
 from segscope.methods import all_methods
-from segscope.prediction import ForwardPass
 from tests.networks import ZOO, Case
 from tests.test_untouched import assert_same, state, used
 

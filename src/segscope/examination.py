@@ -109,7 +109,7 @@ def examine(prediction: Prediction) -> Examination:
         When the prediction was closed.
     """
     model = prediction.model
-    output = prediction.kept_pass.output
+    output = prediction.kept_pass.scores
     classes, height, width = prediction.logits.shape
     kind = "probabilities" if output.reading.probabilities else "logits"
     kind = f"{output.queries} queries, joined to logits" if output.queries else kind

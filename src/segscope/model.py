@@ -19,12 +19,13 @@ from torch.nn.parameter import is_lazy
 
 from .colors import class_colors, to_rgb
 from .errors import InvalidImage, InvalidInput, SegscopeError, UnknownName, UnsupportedNetwork, shown
+from .forward_pass import ForwardPass
 from .geometry import Geometry
 from .image import ImageLike, picture_of, read_bands, read_mask, read_pixels, read_tensor
 from .inputs import Inputs, SeveralInputs, Values, check_stack, first_bands, join_inputs, needs_several, read_inputs
 from .layers import Capture, capturing, copying, is_overwritten, reaches
 from .outputs import OUTPUTS, Logits, Output, Reading, read_again, read_logits
-from .prediction import ForwardPass, Prediction
+from .prediction import Prediction
 from .preprocess import Preprocess
 from .progress import Progress
 from .quick import QuickOperations

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -19,13 +19,13 @@ from torch import Tensor
 from .attribution import Attribution, AttributionGrid, Cost, Result, answers_of
 from .comparison import Comparison
 from .contributions import pointwise_contributions
-from .errors import CannotExplain, EmptyRegion, InvalidInput, PredictionClosed, UnknownName, UnsupportedNetwork
+from .errors import CannotExplain, EmptyRegion, InvalidInput, PredictionClosed, UnsupportedNetwork
+from .forward_pass import ForwardPass
 from .geometry import Geometry, resize
 from .graph import data_flow
 from .landmarks import last_map
-from .layers import INPUT, Capture, Layer, reaches, saved_bytes
+from .layers import INPUT, Layer
 from .methods import Method, find_method
-from .outputs import Logits
 from .progress import Progress
 from .randomness import other_random_numbers
 from .reasons import Reasons, Settings, make_reasons
@@ -41,39 +41,9 @@ if TYPE_CHECKING:
 
     from .model import SegmentationModel
 
-__all__ = ["ForwardPass", "Prediction"]
+__all__ = ["Prediction"]
 
 _KEPT_DIVISIONS = 2
-_SOME = 4096
-
-
-@dataclass
-class ForwardPass:
-    """What one run of the network left behind, with its graph.
-
-    Parameters
-    ----------
-    input : Tensor
-        1×C×h×w, requires a gradient.
-    output : Logits
-        The class scores, how they were read, and their temperature.
-    capture : Capture
-        The layers' outputs.
-    """
-
-    input: Tensor
-    output: Logits
-    capture: Capture
-
-    @property
-    def logits(self) -> Tensor:
-        """float32, 1×K×h×w, at the network's own resolution."""
-        return self.output.values
-
-    @property
-    def input_size(self) -> tuple[int, int]:
-        """Height and width of the network's input."""
-        return self.input.shape[2], self.input.shape[3]
 
 
 class Prediction:
@@ -113,17 +83,15 @@ class Prediction:
         self.truth = truth
         self._pass: ForwardPass | None = forward_pass
         self._logits = forward_pass.logits.detach()
-        self._temperature = forward_pass.output.temperature
+        self._temperature = forward_pass.scores.temperature
         self._lock = threading.RLock()
         self._superpixels: OrderedDict[int, NDArray[np.int32]] = OrderedDict()
         self._reruns: dict[str, Rerun] = {}
-        self._nodes = reaches(forward_pass.logits)
         _, channels, *input_size = forward_pass.input.shape
         self.input = Layer(INPUT, "Input", channels, *input_size)
-        self.layers: Mapping[str, Layer] = MappingProxyType(self._find_layers(forward_pass))
+        self.layers: Mapping[str, Layer] = MappingProxyType(forward_pass.layers(model.layers))
         inner = {name: layer for name, layer in self.layers.items() if name not in model.inputs}
-        outputs = {name: forward_pass.capture[name].output for name in inner}
-        self.default_layer = last_map(inner, outputs, forward_pass.output)
+        self.default_layer = last_map(inner, forward_pass.outputs(inner), forward_pass.scores)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -158,10 +126,7 @@ class Prediction:
     @cached_property
     def edges(self) -> tuple[tuple[str, str], ...]:
         """Which layer feeds which: pairs (from, to) of names from :attr:`layers` and ``"input"``; none once closed."""
-        if (forward_pass := self._pass) is None:
-            return ()
-        outputs = {name: forward_pass.capture[name].output for name in self.layers}
-        return data_flow({INPUT: forward_pass.input} | outputs)
+        return () if self._pass is None else data_flow(self._pass.outputs([INPUT, *self.layers]))
 
     @property
     def nbytes(self) -> int:
@@ -180,12 +145,7 @@ class Prediction:
 
     @cached_property
     def _pass_bytes(self) -> int:
-        if (forward_pass := self._pass) is None:
-            return 0
-        network = self.model.network
-        weights = {tensor.untyped_storage().data_ptr() for tensor in (*network.parameters(), *network.buffers())}
-        kept = [captured.output for captured in forward_pass.capture.outputs.values() if captured.kept]
-        return saved_bytes(self._nodes, [*kept, forward_pass.input, forward_pass.logits], excluding=weights)
+        return 0 if self._pass is None else self._pass.nbytes(self.model.network)
 
     def explain(
         self,
@@ -519,10 +479,7 @@ class Prediction:
             When the prediction was closed.
         """
         with self._lock:
-            forward_pass = self._open_pass([layer])
-            output = self._output(forward_pass, layer).detach()
-            captured = forward_pass.capture.get(layer)
-            return (captured.to_map(output, forward_pass.input_size) if captured else output)[0].float()
+            return self._open_pass([layer]).activation(layer)
 
     def activations_and_gradients(
         self, question: Scored, layers: Sequence[str]
@@ -553,11 +510,7 @@ class Prediction:
             When the prediction was closed.
         """
         with self._lock:
-            forward_pass = self._open_pass(layers)
-            outputs = {name: self._output(forward_pass, name) for name in layers}
-            usable = {name: tensor for name, tensor in outputs.items() if tensor.requires_grad}
-            gradients = dict(zip(usable, self._backward(forward_pass, question, list(usable.values())), strict=True))
-            return {name: self._pair(forward_pass, name, outputs[name], gradients.get(name)) for name in layers}
+            return self._open_pass(layers).activations_and_gradients(question, layers)
 
     def rerun(self, layer: str) -> Rerun:
         """Return the network as a function of what stands at a layer; found out once for each layer.
@@ -583,7 +536,6 @@ class Prediction:
         """
         with self._lock:
             forward_pass = self._open_pass([layer])
-            self._output(forward_pass, layer)
             if layer not in self._reruns:
                 self._reruns[layer] = Rerun(self.model, forward_pass, layer)
             return self._reruns[layer]
@@ -733,7 +685,6 @@ class Prediction:
         """Give back the memory of the kept forward pass. Closing twice does no harm."""
         with self._lock:
             self._pass = None
-            self._nodes = set()
             self._reruns.clear()
 
     def __enter__(self) -> Self:
@@ -786,7 +737,7 @@ class Prediction:
         """Refuse names that the network doesn't have."""
         forward_pass = self._open_pass(names)
         for name in names:
-            self._output(forward_pass, name)
+            forward_pass.output(name)
 
     def _open_pass(self, layers: Iterable[str] = ()) -> ForwardPass:
         """Return the forward pass, with the numbers that these layers put out in it."""
@@ -814,68 +765,13 @@ class Prediction:
                 "The layer's output wasn't kept, and the network gives other logits when it is run again: its forward "
                 "is random, or keeps something from run to run. Name the layer in the model's layers=."
             )
-        self._nodes = reaches(whole.logits)
         self._reruns.clear()
         self.__dict__.pop("_pass_bytes", None)
         return whole
 
-    def _output(self, forward_pass: ForwardPass, name: str) -> Tensor:
-        if name == INPUT and name not in forward_pass.capture:
-            return forward_pass.input
-        if name not in forward_pass.capture:
-            raise UnknownName("layer", name, dict.fromkeys((*self.layers, INPUT, *forward_pass.capture.names())))
-        return forward_pass.capture[name].output
-
-    def _backward(self, forward_pass: ForwardPass, question: Scored, outputs: list[Tensor]) -> Sequence[Tensor | None]:
-        if not outputs:
-            return []
-        with torch.inference_mode(mode=False), torch.enable_grad():
-            score = question.score(forward_pass.logits).sum()
-            try:
-                return torch.autograd.grad(score, outputs, retain_graph=True, allow_unused=True)
-            except RuntimeError as error:
-                if "modified by an inplace operation" not in str(error):
-                    raise
-                raise UnsupportedNetwork(
-                    "What the backward pass needs was overwritten: the network's weights were changed after this "
-                    "prediction was made (then predict the image again), or its forward works in place where gradients "
-                    "can't follow."
-                ) from error
-
-    def _pair(
-        self, forward_pass: ForwardPass, name: str, output: Tensor, gradient: Tensor | None
-    ) -> tuple[Tensor, Tensor] | CannotExplain:
-        captured = forward_pass.capture.get(name)
-        activation = output.detach()
-        try:
-            activation = captured.to_map(activation, forward_pass.input_size) if captured else activation
-        except CannotExplain as error:
-            return error
-        if gradient is None or _is_zero(gradient):
-            return CannotExplain(
-                f"The layer {name!r} doesn't influence this score: its gradient is "
-                f"{'missing' if gradient is None else 'zero everywhere'}. Choose another layer, class or region."
-            )
-        gradient = captured.to_map(gradient, forward_pass.input_size) if captured else gradient
-        return activation[0].float(), gradient[0].float()
-
     def _image_logits(self) -> Iterator[Tensor]:
         """Give the logits at the image's pixels from the top down, K×rows×W each."""
         yield self.geometry.to_image(resize(self._logits[0], self.geometry.input))
-
-    def _find_layers(self, forward_pass: ForwardPass) -> dict[str, Layer]:
-        capture = forward_pass.capture
-        if self.model.layers is not None:
-            missing = [name for name in self.model.layers if name not in capture]
-            if missing:
-                raise UnknownName("layer", missing[0], capture.names())
-        names = capture.outputs if self.model.layers is None else self.model.layers
-        described = {
-            name: capture[name].describe(forward_pass.input_size)
-            for name in names
-            if capture[name].intact and capture[name].output.grad_fn in self._nodes
-        }
-        return {name: Layer(name, *_size(layer)) for name, layer in described.items() if layer is not None}
 
 
 def _joined(bands: list[Tensor]) -> NDArray[Any]:
@@ -889,16 +785,6 @@ def _largest_share(scores: Tensor) -> Tensor:
     # In place: one float for each class and pixel is the most memory that an image takes.
     scores -= scores.amax(dim=0)
     return 1 / scores.exp_().sum(dim=0)
-
-
-def _is_zero(values: Tensor) -> bool:
-    # A few numbers in a row nearly always settle it; to look at all of them takes as long as to make the map.
-    some = values.flatten()[values.numel() // 2 :][:_SOME]
-    return not (bool(some.any()) or bool(values.any()))
-
-
-def _size(layer: Layer) -> tuple[str, int, int, int]:
-    return layer.type, layer.channels, layer.height, layer.width
 
 
 def _one_or_several(class_: str | int | None, classes: Iterable[str | int] | None) -> list[str | int]:

@@ -18,8 +18,8 @@ from .layers import Captured, exchanged, first_tensor
 from .randomness import other_random_numbers
 
 if TYPE_CHECKING:
+    from .forward_pass import ForwardPass
     from .model import SegmentationModel
-    from .prediction import ForwardPass
 
 __all__ = ["Rerun"]
 
@@ -189,7 +189,7 @@ class Rerun:
     def _once(self, maps: Tensor, way: str) -> Tensor:
         """Run the network, which is at rest already."""
         image = self._pass.input.detach()
-        reading = self._pass.output.reading
+        reading = self._pass.scores.reading
         if self._captured is None:
             return self._model.logits(maps.to(image.dtype), reading)
         with self.replacing(self._captured.from_map(maps, self._pass.input_size)):

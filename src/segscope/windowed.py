@@ -24,10 +24,10 @@ from .target import Blend, Question
 from .windows import Cut, Window
 
 if TYPE_CHECKING:
+    from .forward_pass import ForwardPass
     from .inputs import Values
     from .methods.base import Answer
     from .model import SegmentationModel
-    from .prediction import ForwardPass
     from .progress import Progress
     from .region import Weights
     from .target import Target
@@ -82,7 +82,7 @@ class WindowedPrediction(Prediction):
         super().__init__(model, picture, Geometry.identity(cut.image), first, truth=truth)
         self._cut = cut
         self._source: Sequence[Values] | None = source
-        self._reading = first.output.reading
+        self._reading = first.scores.reading
         self._asked: OrderedDict[int, Prediction] = OrderedDict()
         self.input = replace(self.input, height=cut.image[0], width=cut.image[1])
         self.layers = MappingProxyType({name: self._put_together(layer) for name, layer in self.layers.items()})
@@ -179,7 +179,7 @@ class WindowedPrediction(Prediction):
     def _check_layers(self, names: Sequence[str]) -> None:
         forward_pass = super()._open_pass(names)
         for name in names:
-            self._output(forward_pass, name)
+            forward_pass.output(name)
 
     def _image_logits(self) -> Iterator[Tensor]:
         height, width = self.size

@@ -17,7 +17,8 @@ from ..relevance import RelevanceMode
 from .base import Answer, Method, Parameter, register
 
 if TYPE_CHECKING:
-    from ..prediction import ForwardPass, Prediction
+    from ..forward_pass import ForwardPass
+    from ..prediction import Prediction
     from ..progress import Progress
     from ..target import Question
 
@@ -92,7 +93,7 @@ def lrp(
     """
     composites = _import_composites()
     kept = prediction.kept_pass
-    if kept.output.reading.probabilities:
+    if kept.scores.reading.probabilities:
         raise CannotExplain(
             "The network puts out probabilities, and relevance can't be handed back through its last softmax or "
             "sigmoid; give the network without that, or choose another method."
@@ -316,7 +317,7 @@ def _propagate(
     for module in network.modules():
         if isinstance(module, _WITH_WEIGHTS):
             module.forward = mode.module(module.forward)  # type: ignore[method-assign] # of a copy
-    reading, leaf = kept.output.reading, kept.input.detach().clone().requires_grad_()
+    reading, leaf = kept.scores.reading, kept.input.detach().clone().requires_grad_()
     with torch.enable_grad(), rules.context(network), capturing(network, copy=None) as capture:
         with mode:
             # A clone, since a network may write over its input.
