@@ -93,7 +93,7 @@ class MadeOnFirstUse(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         maps = self.body(images)
         if self.head is None:
-            self.head = nn.Sequential(nn.Conv2d(6, 5, 1), nn.ReLU(), nn.Conv2d(5, CLASSES, 1))
+            self.head = nn.Sequential(nn.Conv2d(6, 5, 1), nn.BatchNorm2d(5), nn.Conv2d(5, CLASSES, 1))
         return self.head(maps)
 
 
@@ -180,6 +180,16 @@ def test_table_has_no_other_rows(request: pytest.FixtureRequest) -> None:
         request.config.getoption("--works")
         or len([line for line in works.section("own") if line.startswith("| ")]) == len(OWN) + 1
     )
+
+
+def test_parts_made_on_first_use_are_evaluated_and_kept() -> None:
+    network = MadeOnFirstUse().eval()
+    image = torch.randn(3, 12, 16)
+    with SegmentationModel(network).predict(image) as prediction:
+        assert prediction.default_layer == "head.1"
+        found = prediction.logits
+    with torch.no_grad():
+        np.testing.assert_array_equal(network.eval()(image[None])[0].numpy(), found)
 
 
 def test_batch_norms_in_training_mode_are_warned_of_and_evaluated() -> None:

@@ -479,7 +479,12 @@ class SegmentationModel:
             leaf = tensor[None].to(self.device, self.dtype, copy=True).requires_grad_()
             # What nobody asks about needn't be kept: that saves half of a prediction's memory, and time.
             wanted = None if whole else self.layers
+            known = set(self.network.modules())
             logits, capture = self._forward(leaf, geometry, wanted)
+            if not known.issuperset(self.network.modules()):
+                # Parts that the network made in its first run were neither evaluated nor watched; it keeps them.
+                with self.at_rest():
+                    logits, capture = self._forward(leaf, geometry, wanted)
             if wanted is not None and is_overwritten(reaches(logits.values)):
                 # Something that isn't kept is written over, and was needed: to find out what, all is kept once.
                 logits, capture = self._forward(leaf, geometry, None)

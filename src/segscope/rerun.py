@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ __all__ = ["Rerun"]
 # waits for the network or for the progress would wait longer.
 _MOST_DIRECTIONS = 32
 _WIDEST = 2**26
+_PLAIN = threading.RLock()
 
 
 class Rerun:
@@ -131,9 +133,9 @@ class Rerun:
             result: Tensor = torch.func.jvp(changed, (self.values,), (direction,))[1]
             return result
 
-        _warm_up()
         # Modes and the parameters' requires_grad can't be set inside of a transformed function, so they are before.
         with self._model.at_rest(), torch.inference_mode(mode=False), torch.no_grad(), _plain_attention():
+            _warm_up()
             result: Tensor = torch.func.vmap(along)(directions)
             return result
 
@@ -158,7 +160,6 @@ class Rerun:
         RuntimeError, NotImplementedError
             As PyTorch raises them, where a step can't be written down.
         """
-        _warm_up()
         with (
             self._model.at_rest(),
             torch.inference_mode(mode=False),
@@ -168,6 +169,7 @@ class Rerun:
         ):
             # PyTorch warns of how it keeps constants in the graph that it writes.
             warnings.simplefilter("ignore", UserWarning)
+            _warm_up()
             _, along = torch.func.linearize(self._changed(function), self.values)
 
         def derivatives(directions: Tensor) -> Tensor:
@@ -262,13 +264,15 @@ class Rerun:
 @contextmanager
 def _plain_attention() -> Iterator[None]:
     """Let attention be worked out step by step: its fused forms have no forward mode."""
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
+    # One after the other: these settings are the whole process's.
+    with _PLAIN:
+        fused = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            with sdpa_kernel(SDPBackend.MATH):
+                yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fused)
 
 
 @functools.cache

@@ -44,7 +44,8 @@ def test_network_works(name: str) -> None:
 def test_network_with_second_head_works(name: str, tmp_path: Path) -> None:
     network = models.get_model(name, weights=None, weights_backbone=None, num_classes=4, aux_loss=True)
     torch.save(network.state_dict(), tmp_path / "w.pth")
-    check(Cell(name, lambda: SegmentationModel.load(f"torchvision:{name}", weights=tmp_path / "w.pth"), out))
+    model = SegmentationModel.load(f"torchvision:{name}", weights=tmp_path / "w.pth")
+    check(Cell(f"{name}, with an auxiliary head", lambda: model, out))
 
 
 def test_weights_say_how_many_classes_there_are(tmp_path: Path, image: np.ndarray) -> None:

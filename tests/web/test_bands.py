@@ -189,7 +189,9 @@ def test_image_of_other_bands_is_refused_in_words(
     page, _ = open_at("twelve")
     photograph(3)[0].save(tmp_path / "photo.png")
     by_id(page, "upload-file").set_input_files(tmp_path / "photo.png")
-    page.get_by_text("The image has 3 channels; the network's first convolution takes 12").first.wait_for()
+    told = page.get_by_text("The image has 3 channels; the network's first convolution takes 12")
+    # In more than one place, some of which may be folded away.
+    told.locator("visible=true").first.wait_for()
     np.save(tmp_path / "half.npy", scene(12))
     (tmp_path / "half.npy").write_bytes((tmp_path / "half.npy").read_bytes()[:5000])
     by_id(page, "upload-file").set_input_files(tmp_path / "half.npy")

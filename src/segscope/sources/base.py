@@ -6,6 +6,7 @@ import functools
 import importlib
 import importlib.metadata
 import re
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import torch
 from torch import nn
 
 from ..errors import InvalidInput, MissingExtra, SegscopeError, shown
+from ..randomness import keeping_random_numbers
 
 if TYPE_CHECKING:
     from ..model import SegmentationModel
@@ -41,6 +43,9 @@ ENTRY_POINTS = "segscope.sources"
 
 RANDOM = "random"
 """In place of a file of weights: random ones, to try a network's layers out before it is trained."""
+
+
+_DRAWING = threading.RLock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,7 +277,8 @@ def untrained() -> Iterator[None]:
     ------
     None
     """
-    with torch.random.fork_rng(devices=[]):
+    # One after the other: the random numbers are the whole process's.
+    with _DRAWING, keeping_random_numbers():
         torch.manual_seed(0)
         yield
 
