@@ -103,8 +103,7 @@ def measure(options: argparse.Namespace, progress: Progress) -> list[dict[str, A
         runs: dict[str, list[tuple[float, float]]] = {name: [] for name in CONTESTANTS}
         maps: dict[str, Maps] = {}
         for turn in range(options.repeats):
-            # Each has its turn first, since what one leaves behind in memory is what the next one finds.
-            for name in _rotated(list(CONTESTANTS), turn):
+            for name in _balanced(list(CONTESTANTS), turn):
                 progress.update(bar, description=f"{case}: {name}")
                 # One contestant's rubbish isn't collected on another's time.
                 gc.collect()
@@ -116,9 +115,12 @@ def measure(options: argparse.Namespace, progress: Progress) -> list[dict[str, A
     return results
 
 
-def _rotated(names: list[str], turn: int) -> list[str]:
-    first = turn % len(names)
-    return names[first:] + names[:first]
+def _balanced(names: list[str], turn: int) -> list[str]:
+    """Return the order of one round."""
+    # A balanced Latin square (Williams 1949), for an even number of names: in as many rounds each comes after each
+    # other one once, since what one leaves behind in memory is what the next one finds.
+    zigzag = [(place + 1) // 2 if place % 2 else -place // 2 for place in range(len(names))]
+    return [names[(step + turn) % len(names)] for step in zigzag]
 
 
 def _summary(case: str, runs: dict[str, list[tuple[float, float]]], maps: dict[str, Maps]) -> dict[str, Any]:
