@@ -83,7 +83,7 @@ def test_table_shows_what_the_server_would(new_page: Callable[..., Any], site: S
     assert requests == []
 
 
-def test_live_mode_builds_the_table_and_then_asks_nothing(page: Any) -> None:
+def test_live_mode_builds_the_table_and_then_asks_nothing(page: Any, site: Site) -> None:
     by_id(page, "layer").select_option("smooth")
     wait_for_map(page)
     page.keyboard.press("v")
@@ -94,6 +94,12 @@ def test_live_mode_builds_the_table_and_then_asks_nothing(page: Any) -> None:
         page.mouse.move(*point(page, "input", 20 + 2 * step, 30 + 2 * step))
     until(page, "(document.querySelector('[data-testid=importance]').dataset.key ?? '').includes('\"row\":58')")
     assert by_id(page, "importance").get_attribute("data-state") == "live"
+    # What stands beside the map follows once the pointer rests.
+    until(page, "document.querySelector('[data-testid=region]').selectedOptions[0].innerText.includes('58, 68')")
+    image, _, shown = by_id(page, "importance").get_attribute("data-key").partition(" ")
+    answer = api(page, urljoin(site.address, f"api/images/{image}/attribution"), json.loads(shown))
+    header = json.loads(answer.headers["x-segscope-attribution"])
+    assert plain_number(text(page, "score-value")) == pytest.approx(header["score_value"], rel=DIGITS)
     assert requests == []
     # Nothing of it is in the address: whoever opens the link builds a table if they go live.
     assert "table" not in page.url

@@ -30,6 +30,15 @@ interface LiveAnswer {
   answer: AttributionAnswer;
 }
 
+/** A map, and what it is about. */
+interface Told {
+  answer: AttributionAnswer | null;
+  region: Region;
+}
+
+/** Milliseconds without a new map after which the pointer rests. */
+const REST = 100;
+
 /** What is selected, what the server said about it, and what follows from both. */
 export class Explorer {
   choice = $state.raw<Choice>(decodeChoice(window.location.hash));
@@ -168,6 +177,11 @@ export class Explorer {
   /** Importance of a smaller magnitude than this is hidden; 0 hides none. */
   readonly least = $derived(this.choice.threshold * (this.range?.high ?? 0));
 
+  readonly #shown = $derived<Told>({ answer: this.answer, region: this.shownRegion });
+  #rested = $state.raw<Told | null>(null);
+  /** What the numbers beside the map tell: in live mode the map of the pointer's last rest, since nobody reads them on the way, and each would hold the next map up. */
+  readonly told = $derived<Told>(this.probing && this.answer !== null && this.#rested !== null ? this.#rested : this.#shown);
+
   /** The choice with its open places filled in: what a link has to say. */
   readonly resolved = $derived<Choice>({
     ...this.choice,
@@ -202,6 +216,15 @@ export class Explorer {
     this.tables.start();
     this.reasons.start();
     $effect(() => this.#probe());
+    $effect(() => {
+      const shown = this.#shown;
+      const rest = (): void => {
+        this.#rested = shown;
+      };
+      if (!this.probing || shown.answer === null) return rest();
+      const timer = setTimeout(rest, REST);
+      return () => clearTimeout(timer);
+    });
     $effect(() => {
       // What came from a table says nothing about the method's cost.
       if (this.attribution.value?.header.passes) this.costs.note(this.attribution.value.header);

@@ -21,7 +21,7 @@ export class Reading {
   });
   /** Of the whole map, whatever the threshold; null where there is none. */
   readonly shares = $derived.by<Shares | null>(() => {
-    const { answer, classes } = this.#explorer;
+    const { told: { answer }, classes } = this.#explorer;
     return answer && this.#labels && importanceShares(answer.values.data, this.#labels, classes.length);
   });
 
