@@ -180,7 +180,7 @@ export class Explorer {
   readonly #shown = $derived<Told>({ answer: this.answer, region: this.shownRegion });
   #rested = $state.raw<Told | null>(null);
   /** What the numbers beside the map tell: in live mode the map of the pointer's last rest, since nobody reads them on the way, and each would hold the next map up. */
-  readonly told = $derived<Told>(this.probing && this.answer !== null && this.#rested !== null ? this.#rested : this.#shown);
+  readonly told = $derived<Told>(this.probing && this.answer && this.#rested?.answer ? this.#rested : this.#shown);
 
   /** The choice with its open places filled in: what a link has to say. */
   readonly resolved = $derived<Choice>({
