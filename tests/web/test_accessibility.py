@@ -164,7 +164,11 @@ def grave_violations(page: Any) -> list[str]:
     page.evaluate(AXE.read_text(encoding="utf-8"))
     # What was disabled a moment ago may still have the look of it, in the frame that is being drawn.
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    page.evaluate("() => Promise.all(document.getAnimations().map(each => each.finished.catch(() => {})))")
+    page.evaluate(
+        """() => Promise.all(document.getAnimations()
+            .filter(each => Number.isFinite(each.effect.getComputedTiming().endTime))
+            .map(each => each.finished.catch(() => {})))"""
+    )
     violations = page.evaluate("options => axe.run(document, options).then(found => found.violations)", CONFIGURATION)
     return [
         f"{found['id']} ({found['impact']}): {found['help']}\n  "

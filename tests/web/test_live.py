@@ -105,6 +105,31 @@ def test_live_mode_builds_the_table_and_then_asks_nothing(page: Any, site: Site)
     assert "table" not in page.url
 
 
+def test_numbers_beside_the_map_wait_for_the_pointer_to_rest(page: Any) -> None:
+    by_id(page, "layer").select_option("smooth")
+    wait_for_map(page)
+    page.keyboard.press("v")
+    wait_for_table(page)
+    label = "document.querySelector('[data-testid=region]').selectedOptions[0].innerText"
+    page.mouse.move(*point(page, "input", 20, 30))
+    until(page, f"{label}.includes('20, 30')")
+    # The first rest is over when its time has passed; before it the numbers follow.
+    page.wait_for_timeout(300)
+    page.evaluate(
+        f"""() => {{
+            window.keys = new Set(); window.labels = new Set();
+            new MutationObserver(() => {{
+                keys.add(document.querySelector('[data-testid=importance]').dataset.key);
+                labels.add({label});
+            }}).observe(document, {{ subtree: true, attributes: true, attributeFilter: ["data-key"] }});
+        }}"""
+    )
+    for step in range(20):
+        page.mouse.move(*point(page, "input", 20 + 2 * step, 40 + 2 * step))
+    until(page, f"{label}.includes('58, 78')")
+    assert page.evaluate("labels.size < keys.size")
+
+
 def test_building_is_cancelled_and_begun_again(page: Any) -> None:
     page.route("**/table", lambda _: None)
     page.keyboard.press("v")
