@@ -250,8 +250,10 @@ def test_too_many_pixels_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_wrong_channels() -> None:
     with pytest.raises(InvalidImage, match="The image has 4 channels; the network's first convolution takes 3"):
         SegmentationModel(nn.Conv2d(3, 2, 1)).predict(np.zeros((5, 5, 4), np.uint8))
-    with pytest.raises(InvalidImage, match="The image has 5 channels; the network's first convolution takes 3"):
+    with pytest.raises(InvalidImage, match=r"The image has 5 channels; the network's .* takes 3\. Floating .* C×H×W"):
         SegmentationModel(nn.Conv2d(3, 2, 1)).predict(torch.zeros(5, 5, 3))
+    with pytest.raises(InvalidImage, match=r"The image has 5 channels; the network's first convolution takes 3\.$"):
+        SegmentationModel(nn.Conv2d(3, 2, 1)).predict(torch.zeros(5, 5, 6))
     with pytest.raises(InvalidImage, match="The image has 4 channels; the network takes 3"):
         SegmentationModel(nn.Conv2d(3, 2, 1), preprocess=Preprocess(channels=3)).predict(np.zeros((5, 5, 4), np.uint8))
     with pytest.raises(InvalidImage, match=r"shape \(4, 5, 5\); the network takes 3×height×width"):

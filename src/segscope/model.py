@@ -534,9 +534,12 @@ class SegmentationModel:
         wanted = self._stem_channels()
         # Where no module got through, it is the first one that couldn't take the image.
         if not started and wanted not in (None, leaf.shape[1]):
-            return InvalidImage(
-                f"The image has {leaf.shape[1]} channels; the network's first convolution takes {wanted}."
+            told = f"The image has {leaf.shape[1]} channels; the network's first convolution takes {wanted}."
+            # Integers are read with their channels last, and so are images by most other tools.
+            hint = (
+                " Floating point is read as C×H×W: move the channels to the front, as np.moveaxis(image, -1, 0) does."
             )
+            return InvalidImage(told + (hint if leaf.shape[3] == wanted else ""))
         return UnsupportedNetwork(
             f"The network failed on an input of shape {tuple(leaf.shape)}: {type(error).__name__}: {error}. "
             "Check the image's channels and size, and the model's preprocessing."
