@@ -94,7 +94,7 @@ def test_live_mode_builds_the_table_and_then_asks_nothing(page: Any, site: Site)
         page.mouse.move(*point(page, "input", 20 + 2 * step, 30 + 2 * step))
     until(page, "(document.querySelector('[data-testid=importance]').dataset.key ?? '').includes('\"row\":58')")
     assert by_id(page, "importance").get_attribute("data-state") == "live"
-    # What stands beside the map follows once the pointer rests.
+    # The text beside the map follows a little later.
     until(page, "document.querySelector('[data-testid=region]').selectedOptions[0].innerText.includes('58, 68')")
     image, _, shown = by_id(page, "importance").get_attribute("data-key").partition(" ")
     answer = api(page, urljoin(site.address, f"api/images/{image}/attribution"), json.loads(shown))
@@ -105,29 +105,34 @@ def test_live_mode_builds_the_table_and_then_asks_nothing(page: Any, site: Site)
     assert "table" not in page.url
 
 
-def test_numbers_beside_the_map_wait_for_the_pointer_to_rest(page: Any) -> None:
+def test_numbers_follow_the_pointer_at_a_pace_at_which_they_can_be_read(page: Any) -> None:
     by_id(page, "layer").select_option("smooth")
     wait_for_map(page)
     page.keyboard.press("v")
     wait_for_table(page)
-    label = "document.querySelector('[data-testid=region]').selectedOptions[0].innerText"
+    read = {
+        "region": "document.querySelector('[data-testid=region]').selectedOptions[0].innerText",
+        "readout-column": "document.querySelector('[data-testid=readout-column]').innerText",
+        "scale": "document.querySelector('[data-testid=scale]').ariaLabel",
+    }
     page.mouse.move(*point(page, "input", 20, 30))
-    until(page, f"{label}.includes('20, 30')")
-    # The first rest is over when its time has passed; before it the numbers follow.
-    page.wait_for_timeout(300)
+    until(page, f"{read['region']}.includes('20, 30')")
     page.evaluate(
         f"""() => {{
-            window.keys = new Set(); window.labels = new Set();
+            window.seen = {{ map: new Set(), {", ".join(f"'{name}': new Set()" for name in read)} }};
             new MutationObserver(() => {{
-                keys.add(document.querySelector('[data-testid=importance]').dataset.key);
-                labels.add({label});
+                seen.map.add(document.querySelector('[data-testid=importance]').dataset.key);
+                {"".join(f"seen['{name}'].add({value});" for name, value in read.items())}
             }}).observe(document, {{ subtree: true, attributes: true, attributeFilter: ["data-key"] }});
         }}"""
     )
     for step in range(20):
         page.mouse.move(*point(page, "input", 20 + 2 * step, 40 + 2 * step))
-    until(page, f"{label}.includes('58, 78')")
-    assert page.evaluate("labels.size < keys.size")
+    until(page, f"{read['region']}.includes('58, 78')")
+    until(page, f"{read['readout-column']} === '78'")
+    for name in read:
+        assert page.evaluate("name => seen[name].size < seen.map.size", name), name
+    assert page.evaluate(read["scale"]) != "Scale, no map yet"
 
 
 def test_building_is_cancelled_and_begun_again(page: Any) -> None:

@@ -236,6 +236,7 @@ def test_live_map_belongs_to_where_the_pointer_is(page: Any, site: Site) -> None
     live = json.loads(by_id(page, "importance").get_attribute("data-key").split(" ", 1)[1])
     assert live["region"] == {"kind": "pixel", "row": 98, "column": 108}
     assert pixels_shown(page) == 1
+    until(page, "document.querySelector('[data-testid=region]').selectedOptions[0].innerText.includes('98, 108')")
     address = urljoin(site.address, f"api/images/{image_ids(page, site)['farm0.png']}/attribution")
     values = np.load(BytesIO(api(page, address, live).body()))
     number = plain_number(text(page, "readout-importance").removeprefix("importance").strip())

@@ -17,6 +17,7 @@ import { decodeChoice } from "./address";
 import { defaultClass, legendOrder, neighbour, ownParameters } from "./defaults";
 import { EMPTY_HISTORY, record, redo, undo, type History, type Move } from "./history";
 import { Latest } from "./latest.svelte";
+import { Paced } from "./paced.svelte";
 import { Reasons } from "./reasons.svelte";
 import { Resource } from "./resource.svelte";
 import { Tables } from "./tables.svelte";
@@ -30,14 +31,14 @@ interface LiveAnswer {
   answer: AttributionAnswer;
 }
 
-/** A map, and what it is about. */
+/** A map, what it is about, and where on it the pointer is. */
 interface Told {
   answer: AttributionAnswer | null;
   region: Region;
+  range: Range | null;
+  largest: number;
+  pointer: Pixel | null;
 }
-
-/** Milliseconds without a new map after which the pointer rests. */
-const REST = 100;
 
 /** What is selected, what the server said about it, and what follows from both. */
 export class Explorer {
@@ -177,10 +178,12 @@ export class Explorer {
   /** Importance of a smaller magnitude than this is hidden; 0 hides none. */
   readonly least = $derived(this.choice.threshold * (this.range?.high ?? 0));
 
-  readonly #shown = $derived<Told>({ answer: this.answer, region: this.shownRegion });
-  #rested = $state.raw<Told | null>(null);
-  /** What the numbers beside the map tell: in live mode the map of the pointer's last rest, since nobody reads them on the way, and each would hold the next map up. */
-  readonly told = $derived<Told>(this.probing && this.answer && this.#rested?.answer ? this.#rested : this.#shown);
+  readonly #told = new Paced<Told>(
+    () => ({ answer: this.answer, region: this.shownRegion, range: this.range, largest: this.largest, pointer: this.pointer }),
+    () => this.probing && this.answer !== null,
+  );
+  /** What the text beside the map is about, always together. */
+  readonly told = $derived<Told>(this.#told.value);
 
   /** The choice with its open places filled in: what a link has to say. */
   readonly resolved = $derived<Choice>({
@@ -216,15 +219,7 @@ export class Explorer {
     this.tables.start();
     this.reasons.start();
     $effect(() => this.#probe());
-    $effect(() => {
-      const shown = this.#shown;
-      const rest = (): void => {
-        this.#rested = shown;
-      };
-      if (!this.probing || shown.answer === null) return rest();
-      const timer = setTimeout(rest, REST);
-      return () => clearTimeout(timer);
-    });
+    this.#told.start();
     $effect(() => {
       // What came from a table says nothing about the method's cost.
       if (this.attribution.value?.header.passes) this.costs.note(this.attribution.value.header);

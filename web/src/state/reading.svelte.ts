@@ -1,5 +1,5 @@
 import { createContext } from "svelte";
-import { getConfidence } from "../api/client";
+import { getConfidence, type AttributionAnswer } from "../api/client";
 import type { NpyArray } from "../api/npy";
 import { commonExponent, formatNumber, powerLabel } from "../colour/scale";
 import { importanceShares, type Shares } from "../geometry/shares";
@@ -19,11 +19,11 @@ export class Reading {
     const { scene } = this.#explorer;
     return scene && (this.byTruth ? scene.truth : scene.mask);
   });
+  readonly #answer = $derived.by<AttributionAnswer | null>(() => this.#explorer.told.answer);
   /** Of the whole map, whatever the threshold; null where there is none. */
-  readonly shares = $derived.by<Shares | null>(() => {
-    const { told: { answer }, classes } = this.#explorer;
-    return answer && this.#labels && importanceShares(answer.values.data, this.#labels, classes.length);
-  });
+  readonly shares = $derived.by<Shares | null>(
+    () => this.#answer && this.#labels && importanceShares(this.#answer.values.data, this.#labels, this.#explorer.classes.length),
+  );
 
   readonly #exponent = $derived.by<number>(() => commonExponent(this.#explorer.range?.high ?? 0));
   /** In the power of ten that the scale has, to be written beside it. */

@@ -14,7 +14,8 @@ export function drawPicture(context: CanvasRenderingContext2D, picture: Drawable
   if (picture === null) return;
   // Made smaller, even a mask is better off with mixed edges than with rows left out.
   context.imageSmoothingEnabled = frame.scale < (sharp ? 1 : SQUARES_FROM);
-  context.imageSmoothingQuality = "high";
+  // Made larger, mixing the nearest pixels will do; more would take a map in live mode a millisecond.
+  context.imageSmoothingQuality = frame.scale < 1 ? "high" : "low";
   context.drawImage(picture, frame.left, frame.top, size.width * frame.scale, size.height * frame.scale);
 }
 
