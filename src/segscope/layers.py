@@ -22,6 +22,7 @@ __all__ = [
     "Captured",
     "Layer",
     "capturing",
+    "come_late",
     "copying",
     "exchanged",
     "first_tensor",
@@ -199,9 +200,12 @@ class Capture:
     wanted : collection of str, optional
         Of which layers the numbers are kept; of all without it. Of the others their shape is, so that the network frees
         them as it goes on.
+    beginning : Tensor, optional
+        The input, of which the network was given a copy without a graph: the graph begins at the layers that are kept.
     """
 
     wanted: Collection[str] | None = None
+    beginning: Tensor | None = None
     outputs: dict[str, Captured] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     image: Tensor | None = None
@@ -231,8 +235,12 @@ class Capture:
         known = self._known.get(id(output))
         # The same tensor with a new version was overwritten in place: it is another layer's output by now. And one that
         # is gone may have left its identity to another.
-        if known is not None and known.tensor() is output and known.version == _version(output):
+        is_known = known is not None and known.tensor() is output and known.version == _version(output)
+        if self.beginning is not None and self.wants(name) and type(output) is Tensor and not output.requires_grad:
+            output = _Beginning.apply(output, self.beginning)  # type: ignore[no-untyped-call]
+        if known is not None and is_known:
             self._alias(name, known.name, type_, output)
+            self._know(self.aliases.get(name, name), output)
             return output
         kept = output if self.wants(name) else torch.empty_like(output, device="meta", requires_grad=False)
         self.outputs[name] = Captured(name, type_, kept, _version(kept))
@@ -267,6 +275,21 @@ class Capture:
         """Tell whether a layer of this name was called."""
         return isinstance(name, str) and (name in self.outputs or name in self.aliases)
 
+    def holds(self, name: str) -> bool:
+        """Tell whether a layer can be asked about as it is.
+
+        Parameters
+        ----------
+        name : str
+            The layer's name, or ``"input"``.
+
+        Returns
+        -------
+        bool
+            False where only its shape is kept, or the graph begins behind it; true where there is no such layer.
+        """
+        return self[name].kept if name in self else name != INPUT or self.beginning is None
+
     def names(self) -> Iterator[str]:
         """Return all names, aliases last."""
         yield from self.outputs
@@ -299,6 +322,22 @@ class Capture:
         inner = [alias for alias, of in self.aliases.items() if of == name and alias.startswith(f"{name}.")]
         module, _, call = max([name, *inner], key=len).partition("#")
         return module, int(call or 1)
+
+    def reaches(self, logits: Tensor) -> bool:
+        """Tell whether the logits depend on everything that was kept, as far as their graph says.
+
+        Parameters
+        ----------
+        logits : Tensor
+            The network's output, with its graph.
+
+        Returns
+        -------
+        bool
+            False where a graph that begins at the layers didn't go on from one of them.
+        """
+        nodes = reaches(logits)
+        return all(self[name].output.grad_fn in nodes for name in self.wanted or () if name in self)
 
     def intact(self) -> bool:
         """Tell whether everything that was kept is still as the layers put it out."""
@@ -357,6 +396,20 @@ class Capture:
         self._passed_on = [(name if of == same else of, tensor) for of, tensor in self._passed_on]
 
 
+class _Beginning(torch.autograd.Function):
+    """Where a graph begins: a map that has none goes on as one that has."""
+
+    @staticmethod
+    def forward(_context: Any, maps: Tensor, _source: Tensor) -> Tensor:
+        """Return another tensor in the same memory: the network may hold the one that came, and write over either."""
+        return maps.new_empty(0).set_(maps)  # type: ignore[call-overload, no-any-return]
+
+    @staticmethod
+    def backward(_context: Any, _gradient: Tensor) -> tuple[None, None]:
+        """Let nothing go further back."""
+        return None, None
+
+
 class _Known(NamedTuple):
     """A tensor that was put out: under which name, and how often it had been changed in place."""
 
@@ -366,7 +419,13 @@ class _Known(NamedTuple):
 
 
 @contextmanager
-def capturing(network: nn.Module, *, copy: set[str] | None, wanted: Collection[str] | None = None) -> Iterator[Capture]:
+def capturing(
+    network: nn.Module,
+    *,
+    copy: set[str] | None,
+    wanted: Collection[str] | None = None,
+    beginning: Tensor | None = None,
+) -> Iterator[Capture]:
     """Capture what each module of a network puts out while the context lasts; the hooks are gone afterwards.
 
     Parameters
@@ -377,13 +436,15 @@ def capturing(network: nn.Module, *, copy: set[str] | None, wanted: Collection[s
         Modules whose output is overwritten in place later, so that a copy is passed on; None means all that are kept.
     wanted : collection of str, optional
         Layers whose numbers are kept; all without it.
+    beginning : Tensor, optional
+        The input, where the graph is to begin at these layers; the network is then run on a copy without a graph.
 
     Yields
     ------
     Capture
         Filled while the network runs.
     """
-    capture = Capture(wanted)
+    capture = Capture(wanted, beginning)
     handles = [
         module.register_forward_hook(_hook(capture, name, copy=capture.wants(name) if copy is None else name in copy))
         for name, module in network.named_modules()
@@ -423,6 +484,26 @@ def copying(network: nn.Module, names: Iterable[str]) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def come_late(network: nn.Module, names: Iterable[str]) -> bool:
+    """Tell whether most of a network comes before the earliest of some layers.
+
+    Parameters
+    ----------
+    network : Module
+        The network.
+    names : iterable of str
+        Its layers.
+
+    Returns
+    -------
+    bool
+        By the order in which the network's parts were made, which is nearly always that in which they are run.
+    """
+    parts = [name for name, module in network.named_modules() if next(module.children(), None) is None]
+    within = tuple(f"{_module_name(name)}." for name in names)
+    return next((place for place, part in enumerate(parts) if f"{part}.".startswith(within)), 0) > len(parts) / 2
 
 
 def first_tensor(output: Any) -> Tensor | None:

@@ -23,7 +23,7 @@ from .forward_pass import ForwardPass
 from .geometry import Geometry
 from .image import ImageLike, picture_of, read_bands, read_mask, read_pixels, read_tensor
 from .inputs import Inputs, SeveralInputs, Values, check_stack, first_bands, join_inputs, needs_several, read_inputs
-from .layers import Capture, capturing, copying, is_overwritten, reaches
+from .layers import Capture, capturing, come_late, copying, is_overwritten, reaches
 from .outputs import OUTPUTS, Logits, Output, Reading, read_again, read_logits
 from .prediction import Prediction
 from .preprocess import Preprocess
@@ -61,7 +61,8 @@ class SegmentationModel:
         Where to run. When the network lives elsewhere, a copy of it is made there. Without it: where the network is.
     layers : sequence of str, optional
         Names of the layers to offer, in this order. Without it: every layer whose output is a map and reaches the
-        logits.
+        logits. Late layers alone make predictions smaller and quicker; a first question about any other layer or the
+        input runs the network once more.
     output : {"auto", "logits", "probabilities"} or callable
         What the network's numbers are, or a function that gets what it returned and gives the logits.
     channels_last : bool, optional
@@ -134,6 +135,8 @@ class SegmentationModel:
         inplace = any(getattr(module, "inplace", False) for module in network.modules())
         self._copied: set[str] | None = None if inplace else set()
         self._follows = True
+        # A graph that begins at late layers saves the memory of all that comes before.
+        self._begins_late = self.layers is not None and come_late(self.network, self.layers)
 
     @classmethod
     def load(
@@ -453,7 +456,9 @@ class SegmentationModel:
         convolutions = (module for module in self.network.modules() if isinstance(module, nn.Conv2d))
         return next((convolution.in_channels for convolution in convolutions), None)
 
-    def forward_pass(self, tensor: Tensor, geometry: Geometry, *, whole: bool = False) -> ForwardPass:
+    def forward_pass(
+        self, tensor: Tensor, geometry: Geometry, *, whole: bool = False, from_input: bool = False
+    ) -> ForwardPass:
         """Run the network once on an input, and keep what the layers put out.
 
         Parameters
@@ -464,6 +469,9 @@ class SegmentationModel:
             Where the image lies in it.
         whole : bool
             Whether every module's output is kept, though the model offers only some of them.
+        from_input : bool
+            Whether gradients have to go back to the input, in this pass and all later ones; where the model offers only
+            late layers, they go no further than those.
 
         Returns
         -------
@@ -479,12 +487,17 @@ class SegmentationModel:
             leaf = tensor[None].to(self.device, self.dtype, copy=True).requires_grad_()
             # What nobody asks about needn't be kept: that saves half of a prediction's memory, and time.
             wanted = None if whole else self.layers
+            self._begins_late &= not from_input
             known = set(self.network.modules())
             logits, capture = self._forward(leaf, geometry, wanted)
             if not known.issuperset(self.network.modules()):
                 # Parts that the network made in its first run were neither evaluated nor watched; it keeps them.
                 with self.at_rest():
                     logits, capture = self._forward(leaf, geometry, wanted)
+            if capture.beginning is not None and not capture.reaches(logits.values):
+                # The network doesn't go on with what the hooks gave it, or with none of what a layer put out.
+                self._begins_late = False
+                logits, capture = self._forward(leaf, geometry, wanted)
             if wanted is not None and is_overwritten(reaches(logits.values)):
                 # Something that isn't kept is written over, and was needed: to find out what, all is kept once.
                 logits, capture = self._forward(leaf, geometry, None)
@@ -511,10 +524,14 @@ class SegmentationModel:
         return self._forward(leaf, geometry, capture.wanted)
 
     def _forward(self, leaf: Tensor, geometry: Geometry, wanted: Collection[str] | None) -> tuple[Logits, Capture]:
-        with QuickOperations(), capturing(self.network, copy=self._copied, wanted=wanted) as capture:
+        beginning = leaf if wanted is not None and self._begins_late else None
+        with (
+            QuickOperations(),
+            capturing(self.network, copy=self._copied, wanted=wanted, beginning=beginning) as capture,
+        ):
             try:
                 # A clone, since a network may write over its input.
-                capture.image = leaf.clone()
+                capture.image = (leaf if beginning is None else leaf.detach()).clone()
                 raw = self.network(capture.image)
             except Exception as error:
                 raise self._failure(leaf, error, started=bool(capture.outputs)) from error

@@ -126,7 +126,8 @@ class Prediction:
     @cached_property
     def edges(self) -> tuple[tuple[str, str], ...]:
         """Which layer feeds which: pairs (from, to) of names from :attr:`layers` and ``"input"``; none once closed."""
-        return () if self._pass is None else data_flow(self._pass.outputs([INPUT, *self.layers]))
+        with self._lock:
+            return () if self._pass is None else data_flow(self._holding([INPUT]).outputs([INPUT, *self.layers]))
 
     @property
     def nbytes(self) -> int:
@@ -751,23 +752,31 @@ class Prediction:
                     "Gradients don't flow from the network's output to its input; its forward runs under "
                     "torch.no_grad(), detaches, or is made of integer operations. Give the network without that."
                 )
-            capture = self._pass.capture
-            if not all(capture[name].kept for name in layers if name in capture):
-                self._pass = self._whole_pass(self._pass)
-            return self._pass
+            return self._holding(layers)
 
-    def _whole_pass(self, forward_pass: ForwardPass) -> ForwardPass:
-        """Run the network again and keep everything, since a layer that the model doesn't offer was asked about."""
+    def _holding(self, layers: Iterable[str]) -> ForwardPass:
+        """Return the forward pass, run again where these layers aren't in it."""
+        assert self._pass is not None  # noqa: S101  # it is open
+        missing = {name for name in layers if not self._pass.capture.holds(name)}
+        if missing:
+            self._pass = self._pass_again(self._pass, missing)
+        return self._pass
+
+    def _pass_again(self, forward_pass: ForwardPass, missing: set[str]) -> ForwardPass:
+        """Run the network again, since layers that weren't kept, or the input, were asked about."""
+        tensor = forward_pass.input.detach()[0]
         with other_random_numbers():
-            whole = self.model.forward_pass(forward_pass.input.detach()[0], self.geometry, whole=True)
-        if not torch.allclose(whole.logits, forward_pass.logits, rtol=1e-4, atol=1e-4):
+            again = self.model.forward_pass(
+                tensor, self.geometry, whole=missing != {INPUT}, from_input=INPUT in missing
+            )
+        if not torch.allclose(again.logits, forward_pass.logits, rtol=1e-4, atol=1e-4):
             raise CannotExplain(
                 "The layer's output wasn't kept, and the network gives other logits when it is run again: its forward "
                 "is random, or keeps something from run to run. Name the layer in the model's layers=."
             )
         self._reruns.clear()
         self.__dict__.pop("_pass_bytes", None)
-        return whole
+        return again
 
     def _image_logits(self) -> Iterator[Tensor]:
         """Give the logits at the image's pixels from the top down, K×rows×W each."""
