@@ -232,14 +232,11 @@ class Capture:
             The output itself, or its copy.
         """
         name = self._name_of_call(module_name)
-        known = self._known.get(id(output))
-        # The same tensor with a new version was overwritten in place: it is another layer's output by now. And one that
-        # is gone may have left its identity to another.
-        is_known = known is not None and known.tensor() is output and known.version == _version(output)
+        same = self._name_of(output)
         if self.beginning is not None and self.wants(name) and type(output) is Tensor and not output.requires_grad:
             output = _Beginning.apply(output, self.beginning)  # type: ignore[no-untyped-call]
-        if known is not None and is_known:
-            self._alias(name, known.name, type_, output)
+        if same is not None:
+            self._alias(name, same, type_, output)
             self._know(self.aliases.get(name, name), output)
             return output
         kept = output if self.wants(name) else torch.empty_like(output, device="meta", requires_grad=False)
@@ -374,6 +371,15 @@ class Capture:
 
     def _know(self, name: str, tensor: Tensor) -> None:
         self._known[id(tensor)] = _Known(name, _version(tensor), weakref.ref(tensor))
+
+    def _name_of(self, output: Tensor) -> str | None:
+        """Return the name under which a tensor was put out before, as it is now."""
+        known = self._known.get(id(output))
+        # The same tensor with a new version was overwritten in place: it is another layer's output by now. And one that
+        # is gone may have left its identity to another.
+        if known is None or known.tensor() is not output or known.version != _version(output):
+            return None
+        return known.name
 
     def _name_of_call(self, module_name: str) -> str:
         call = self._calls[module_name] = self._calls.get(module_name, 0) + 1

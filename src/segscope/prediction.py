@@ -772,7 +772,8 @@ class Prediction:
         if not torch.allclose(again.logits, forward_pass.logits, rtol=1e-4, atol=1e-4):
             raise CannotExplain(
                 "The layer's output wasn't kept, and the network gives other logits when it is run again: its forward "
-                "is random, or keeps something from run to run. Name the layer in the model's layers=."
+                "is random, or keeps something from run to run. Name the layer in the model's layers=; for the input, "
+                "predict the image again."
             )
         self._reruns.clear()
         self.__dict__.pop("_pass_bytes", None)
